@@ -1,0 +1,96 @@
+"""One symbol of a venue: its book with its proof, and the account of its failures.
+
+The account decides when a lost book may be asked for again. Jitter is a hash of symbol and attempt, not a die: the same
+frames must give the same commands.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from imbalanced.sync import BookSync
+
+if TYPE_CHECKING:
+    from imbalanced.events import Instrument
+    from imbalanced.venues.codec import Continuity
+
+S = 1_000_000_000
+
+BACKOFF_FIRST_NS, BACKOFF_MOST_NS = S // 2, 30 * S
+RESYNCS_MAX, RESYNC_WINDOW_NS = 5, 600 * S
+COOL_DOWN_FIRST_NS, COOL_DOWN_MOST_NS = 60 * S, 600 * S
+STABLE_NS = 60 * S
+HOUR_NS = 3600 * S
+# A stream is stale after so many of its own usual intervals, within these bounds.
+STALE_INTERVALS, STALE_LEAST_NS, STALE_MOST_NS = 50.0, 10 * S, 120 * S
+
+
+class Lane:
+    """One symbol. ``why`` says in a word why its book is not valid; empty while it is."""
+
+    def __init__(self, instrument: Instrument, continuity: Continuity) -> None:
+        self.instrument = instrument
+        self.sync = BookSync(continuity)
+        self.conn = 0
+        self.why = "no snapshot"
+        self.since_ns = 0
+        self.fetching_since_ns = 0
+        self.wanted_ns = 0
+        self.patience_ns = 0
+        self.stale = False
+        self.trade_stream = ""
+        self.trade_id = -1
+        self._attempts = 0
+        self._cool_downs = 0
+        self._lost_ns: list[int] = []
+
+    @property
+    def valid(self) -> bool:
+        """Whether the book is proven."""
+        return not self.why
+
+    def gaps_1h(self, now_ns: int) -> int:
+        """Losses of this book in the last hour."""
+        return sum(1 for at in self._lost_ns if at > now_ns - HOUR_NS)
+
+    def proven(self, now_ns: int) -> None:
+        """The book is proven as of now."""
+        self.why = ""
+        self.since_ns = now_ns
+        self.fetching_since_ns = 0
+
+    def lost(self, why: str, now_ns: int) -> None:
+        """The book is no longer trusted; ``wanted_ns`` says when to ask for it again."""
+        if self.valid:
+            if now_ns - self.since_ns >= STABLE_NS:
+                self._attempts = 0
+                self._cool_downs = 0
+            self._lost_ns = [at for at in self._lost_ns if at > now_ns - HOUR_NS]
+            self._lost_ns.append(now_ns)
+            self.since_ns = now_ns
+        self.why = why
+        self.failed(now_ns)
+
+    def failed(self, now_ns: int) -> None:
+        """One attempt came to nothing, or a new one is due: set ``wanted_ns``."""
+        self.fetching_since_ns = 0
+        self.wanted_ns = now_ns + self._delay_ns(now_ns)
+        self._attempts += 1
+
+    def _delay_ns(self, now_ns: int) -> int:
+        recent = sum(1 for at in self._lost_ns if at > now_ns - RESYNC_WINDOW_NS)
+        if recent > RESYNCS_MAX:
+            delay = min(COOL_DOWN_FIRST_NS << min(self._cool_downs, 8), COOL_DOWN_MOST_NS)
+            self._cool_downs += 1
+        elif self._attempts == 0:
+            return 0
+        else:
+            delay = min(BACKOFF_FIRST_NS << min(self._attempts - 1, 8), BACKOFF_MOST_NS)
+        share = crc32(f"{self.instrument.venue_symbol} {self._attempts}".encode()) / 2**32
+        return int(delay * (0.5 + 0.5 * share))
+
+    def stale_after_ns(self) -> int:
+        """How long this stream may be silent before it is stale."""
+        usual = int(self.sync.interval_ns * STALE_INTERVALS)
+        return min(max(usual, STALE_LEAST_NS), STALE_MOST_NS)

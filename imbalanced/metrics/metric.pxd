@@ -1,0 +1,36 @@
+from imbalanced.book cimport Book
+
+cdef class SumWindow:
+    cdef public double[::1] row
+    cdef public double[::1] sums
+    cdef public Py_ssize_t count
+    cdef readonly Py_ssize_t columns
+    cdef long long[::1] _t
+    cdef double[::1] _rows
+    cdef Py_ssize_t _head
+    cdef Py_ssize_t _evictions
+    cdef void _grow(self)
+    cdef void _recompute(self)
+    cpdef void push(self, long long t_ns)
+    cpdef void evict(self, long long until_ns)
+    cpdef void clear(self)
+
+cdef class AsOf:
+    cdef public Py_ssize_t count
+    cdef long long[::1] _t
+    cdef double[::1] _x
+    cdef Py_ssize_t _head
+    cdef void _grow(self)
+    cpdef void push(self, long long t_ns, double x)
+    cpdef double at(self, long long t_ns)
+    cpdef void clear(self)
+
+cdef class Metric:
+    cdef public double[::1] out
+    cdef public int answered
+    cpdef int book_replaced(self, Book book, long long t_ns)
+    cpdef int book_changed(self, Book book, long long t_ns)
+    cpdef int book_invalid(self, long long t_ns)
+    cpdef int trade(self, long long px, double size, int sign, long long t_ns)
+    cpdef int clock(self, Book book, long long t_ns)
+    cpdef int value(self, double x, long long t_ns)

@@ -1,0 +1,282 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What a metric answers, and the windows that metrics share.
+
+A metric is one small class. Its ``Options`` are the parameters (``_ms`` fields are durations), ``outputs`` names what it
+answers, and it overrides the handlers of those inputs that it wants. A handler updates ``out`` and answers one of
+
+- ``NOT_INPUT``: this kind of event is none of its inputs; nothing changed (the base class says so for every handler),
+- ``NO_VALUE``: it is an input, but there is no value now,
+- ``VALUE``: ``out`` holds the value; a NaN in it is a part without a value.
+
+Positive means buy pressure. Times are event times in nanoseconds, never decreasing within one metric. A metric sees only
+books that are live; ``book_replaced`` and ``book_invalid`` end everything it remembers about that book.
+Definitions and sources: the docstring of each metric.
+"""
+
+from __future__ import annotations
+
+from array import array
+from decimal import Decimal
+from math import nan
+from typing import TYPE_CHECKING, ClassVar
+
+import cython
+from msgspec import Struct
+
+if not cython.compiled:
+    from imbalanced.book import Book
+else:
+    from cython.cimports.imbalanced.book import Book
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOT_INPUT = 0
+NO_VALUE = 1
+VALUE = 2
+
+NS_PER_MS = 1_000_000
+# A running float sum is made anew from its rows after so many evictions, so that rounding cannot pile up.
+RECOMPUTE_EVERY = 4096
+
+
+class NoOptions(Struct, frozen=True, kw_only=True):
+    """For metrics without parameters."""
+
+
+class Grid(Struct, frozen=True):
+    """How one instrument's integer prices become prices: ``price = px / 10 ** price_scale``; ``tick`` in price units."""
+
+    price_scale: int = 8
+    tick: Decimal | None = None
+
+    @property
+    def per_unit(self) -> float:
+        """Price units in one whole price: ``10 ** price_scale``, exact as a float up to 22."""
+        return float(10**self.price_scale)
+
+    def px(self, price: Decimal) -> int:
+        """A price as integer units; ValueError if it is finer than this grid."""
+        scaled = price.scaleb(self.price_scale)
+        if scaled != scaled.to_integral_value():
+            raise ValueError(f"price {price} is finer than {self.price_scale} decimals")
+        return int(scaled)
+
+
+@cython.cclass
+class SumWindow:
+    """Rows of a few numbers with a time, and the running sum of each column over ``(t - window, t]``.
+
+    Write the columns into ``row``, then ``push``. When the last row leaves, the sums are exactly 0.
+    """
+
+    def __init__(self, columns: int, capacity: int = 64) -> None:
+        self.columns = columns
+        self.row: cython.double[::1] = array("d", bytes(8 * columns))
+        self.sums: cython.double[::1] = array("d", bytes(8 * columns))
+        self._t: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        self._rows: cython.double[::1] = array("d", bytes(8 * columns * capacity))
+        self._head = 0
+        self._evictions = 0
+        self.count = 0
+
+    @cython.cfunc
+    def _grow(self) -> cython.void:
+        capacity: cython.Py_ssize_t = len(self._t)
+        t: cython.longlong[::1] = array("q", bytes(16 * capacity))
+        rows: cython.double[::1] = array("d", bytes(16 * capacity * self.columns))
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        for i in range(self.count):
+            at = (self._head + i) % capacity
+            t[i] = self._t[at]
+            for k in range(self.columns):
+                rows[i * self.columns + k] = self._rows[at * self.columns + k]
+        self._t = t
+        self._rows = rows
+        self._head = 0
+
+    @cython.ccall
+    def push(self, t_ns: cython.longlong) -> cython.void:
+        """``row`` enters the window with this time."""
+        k: cython.Py_ssize_t
+        if self.count == len(self._t):
+            self._grow()
+        at: cython.Py_ssize_t = self._head + self.count
+        if at >= len(self._t):
+            at -= len(self._t)
+        self._t[at] = t_ns
+        for k in range(self.columns):
+            self._rows[at * self.columns + k] = self.row[k]
+            self.sums[k] += self.row[k]
+        self.count += 1
+
+    @cython.ccall
+    def evict(self, until_ns: cython.longlong) -> cython.void:
+        """Rows with a time of at most ``until_ns`` leave."""
+        k: cython.Py_ssize_t
+        while self.count > 0 and self._t[self._head] <= until_ns:
+            for k in range(self.columns):
+                self.sums[k] -= self._rows[self._head * self.columns + k]
+            self._head += 1
+            if self._head == len(self._t):
+                self._head = 0
+            self.count -= 1
+            self._evictions += 1
+        if self.count == 0:
+            for k in range(self.columns):
+                self.sums[k] = 0.0
+        elif self._evictions >= RECOMPUTE_EVERY:
+            self._recompute()
+
+    @cython.cfunc
+    def _recompute(self) -> cython.void:
+        i: cython.Py_ssize_t
+        k: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        for k in range(self.columns):
+            self.sums[k] = 0.0
+        for i in range(self.count):
+            at = (self._head + i) % len(self._t)
+            for k in range(self.columns):
+                self.sums[k] += self._rows[at * self.columns + k]
+        self._evictions = 0
+
+    @cython.ccall
+    def clear(self) -> cython.void:
+        """All rows leave."""
+        k: cython.Py_ssize_t
+        self._head = 0
+        self.count = 0
+        self._evictions = 0
+        for k in range(self.columns):
+            self.sums[k] = 0.0
+
+
+@cython.cclass
+class AsOf:
+    """A series of ``(t, x)`` that answers its value as of a time that never decreases."""
+
+    def __init__(self, capacity: int = 64) -> None:
+        self._t: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        self._x: cython.double[::1] = array("d", bytes(8 * capacity))
+        self._head = 0
+        self.count = 0
+
+    @cython.cfunc
+    def _grow(self) -> cython.void:
+        capacity: cython.Py_ssize_t = len(self._t)
+        t: cython.longlong[::1] = array("q", bytes(16 * capacity))
+        x: cython.double[::1] = array("d", bytes(16 * capacity))
+        i: cython.Py_ssize_t
+        for i in range(self.count):
+            t[i] = self._t[(self._head + i) % capacity]
+            x[i] = self._x[(self._head + i) % capacity]
+        self._t = t
+        self._x = x
+        self._head = 0
+
+    @cython.ccall
+    def push(self, t_ns: cython.longlong, x: cython.double) -> cython.void:
+        """One more entry; among equal times the last one counts."""
+        if self.count == len(self._t):
+            self._grow()
+        at: cython.Py_ssize_t = self._head + self.count
+        if at >= len(self._t):
+            at -= len(self._t)
+        self._t[at] = t_ns
+        self._x[at] = x
+        self.count += 1
+
+    @cython.ccall
+    def at(self, t_ns: cython.longlong) -> cython.double:
+        """The last value with a time of at most ``t_ns``, NaN if there is none; what lies before it is forgotten."""
+        following: cython.Py_ssize_t
+        while self.count > 1:
+            following = self._head + 1
+            if following == len(self._t):
+                following = 0
+            if self._t[following] > t_ns:
+                break
+            self._head = following
+            self.count -= 1
+        if self.count == 0 or self._t[self._head] > t_ns:
+            return nan
+        return self._x[self._head]
+
+    @cython.ccall
+    def clear(self) -> cython.void:
+        """Everything is forgotten."""
+        self._head = 0
+        self.count = 0
+
+
+@cython.cclass
+class Metric:
+    """The base: every handler says NOT_INPUT. Subclasses call ``super().__init__(number of outputs)``.
+
+    ``outputs`` is what an answer looks like: ``("",)`` a number, names a dict, ``"1", "2", ...`` a list (``shape``).
+    ``words`` names the outputs that are codes for words: ``{"quadrant": ("flat", "long_build", ...)}``.
+    """
+
+    Options: ClassVar[type[Struct]] = NoOptions
+    inputs: ClassVar[str] = "book"
+    outputs: ClassVar[tuple[str, ...]] = ("",)
+    shape: ClassVar[str] = "number"
+    words: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def __init__(self, width: int = 1) -> None:
+        self.out: cython.double[::1] = array("d", [nan] * width)
+        self.answered = NOT_INPUT
+
+    @cython.ccall
+    def book_replaced(self, book: Book, t_ns: cython.longlong) -> cython.int:
+        """A new proven book begins."""
+        return NOT_INPUT
+
+    @cython.ccall
+    def book_changed(self, book: Book, t_ns: cython.longlong) -> cython.int:
+        """A delta was applied; ``book.rows`` has its rows with the sizes before."""
+        return NOT_INPUT
+
+    @cython.ccall
+    def book_invalid(self, t_ns: cython.longlong) -> cython.int:
+        """The book is no longer trusted."""
+        return NOT_INPUT
+
+    @cython.ccall
+    def trade(self, px: cython.longlong, size: cython.double, sign: cython.int, t_ns: cython.longlong) -> cython.int:
+        """One trade; ``sign`` is the taker's side, 0 where the venue does not say."""
+        return NOT_INPUT
+
+    @cython.ccall
+    def clock(self, book: Book, t_ns: cython.longlong) -> cython.int:
+        """Time has passed."""
+        return NOT_INPUT
+
+    @cython.ccall
+    def value(self, x: cython.double, t_ns: cython.longlong) -> cython.int:
+        """One number of a series; NaN where it has none."""
+        return NOT_INPUT
+
+    def event(self, event: object, t_ns: int) -> int:
+        """Anything slow: open interest, funding, options, rows of a table. Off the hot path."""
+        return NOT_INPUT
+
+    def names(self) -> tuple[str, ...]:
+        """The outputs of this instance; differs from ``outputs`` where an option decides how many there are."""
+        return self.outputs
+
+    def answer(self) -> float | dict[str, float | str | None] | list[float | None]:
+        """``out`` in its public form."""
+        if self.shape == "number":
+            return self.out[0]
+        values: list[float | None] = [None if x != x else x for x in self.out]
+        if self.shape == "list":
+            return values
+        named: dict[str, float | str | None] = {}
+        for name, x in zip(self.names(), values, strict=True):
+            words = self.words.get(name)
+            named[name] = words[int(x)] if words is not None and x is not None else x
+        return named

@@ -1,0 +1,543 @@
+"""The brain of one venue: its codec, its books and their proofs, what it says and when.
+
+Frames go in (``receive``), trusted events come out, and what the world must do goes to ``outbox`` as commands. It opens
+nothing, waits for nothing and reads no clock: time is ``frame.recv_ns``, a timer is a command (``Wake``) whose firing
+comes back as a frame, and a REST answer is a frame too. So the same frames give the same events, live or replayed.
+
+How a book is lost and found again, smallest scope first::
+
+    diff breaks the chain, parse error, crossed, stale stream, operator's request  -> that symbol
+    socket closed                                                                  -> the symbols of that socket
+
+BookInvalid is said first; then diffs are collected and an image is fetched when the symbol's account (``lane.py``) allows.
+Only a proven book that has lived for a while clears that account: an image alone proves nothing.
+
+Silence is a fault as well: a stream that was acknowledged and never spoke (``silent_subscription``) and one that spoke and
+stopped (``stale_stream``), each judged against its own past. Acknowledgements are no data.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from imbalanced import sync
+from imbalanced.events import (
+    BookChanged,
+    BookInvalid,
+    BookReplaced,
+    BookValid,
+    GapKind,
+    Instrument,
+    LinkDown,
+    LinkUp,
+    Liquidation,
+    Mark,
+    Notice,
+    ResyncEnded,
+    StreamState,
+    Trade,
+    TradeIgnored,
+)
+from imbalanced.lane import Lane
+from imbalanced.venues.codec import (
+    Answer,
+    ClosingSoon,
+    CodecError,
+    Context,
+    Forced,
+    Image,
+    ImageFailed,
+    Listing,
+    Open,
+    Print,
+    Reconnect,
+    Send,
+    Wake,
+)
+from imbalanced.venues.diff import Diff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from imbalanced.events import Frame
+    from imbalanced.venues.codec import Codec, Command, LinkPlan
+
+S = 1_000_000_000
+
+# So long an image that was asked for may take, so long a book waits for the diffs that should come before its image,
+# and so long a new subscription may stay without any data.
+IMAGE_TIMEOUT_NS, PATIENCE_NS, FIRST_DATA_NS = 30 * S, S, 20 * S
+WATCH_EVERY_NS = S
+# A socket is rotated at this share of the venue's own lifetime, before it is cut.
+ROTATE_AT = 0.95
+
+LOSSES = {
+    sync.GAP: GapKind.SEQUENCE_GAP,
+    sync.NO_OVERLAP: GapKind.SNAPSHOT_NO_OVERLAP,
+    sync.OVERFLOW: GapKind.BUFFER_OVERFLOW,
+    sync.CROSSED: GapKind.CROSSED_BOOK,
+    sync.RESET: GapKind.SEQUENCE_RESET,
+}
+
+
+class Session:
+    """One venue's links and books. ``discover``: take symbols from the frames (a recording without a listing)."""
+
+    def __init__(self, codec: Codec, *, discover: bool = False) -> None:
+        self.codec = codec
+        self.venue = codec.venue
+        self.outbox: list[Command] = []
+        self.lanes: dict[str, Lane] = {}
+        self.links: dict[int, LinkPlan] = {}
+        self.up_ns: dict[int, int] = {}
+        self._heard_ns: dict[int, int] = {}
+        self._discover = discover
+        self._listed: dict[str, Instrument] = {}
+        self._timers: list[tuple[int, str, str]] = []
+        self._wake_ns = 0
+        self._by_kind: dict[str, Callable[[Frame, list[Any]], None]] = {
+            "ws": self._messages,
+            "http": self._messages,
+            "open": self._opened,
+            "close": self._closed,
+            "wake": self._woken,
+            "instruments": self._instruments,
+            "resync": self._resync,
+        }
+        self._by_message: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
+            Diff: self._diff,
+            Print: self._print,
+            Image: self._image,
+            ImageFailed: self._image_failed,
+            Context: self._context,
+            Forced: self._forced,
+            Answer: self._answer,
+            ClosingSoon: self._closing_soon,
+            Listing: self._listing,
+        }
+        self._by_timer: dict[str, Callable[[str, Frame, list[Any]], None]] = {
+            "image": self._image_due,
+            "first": self._first_data_due,
+            "rotate": self._rotation_due,
+            "watch": self._watch,
+        }
+
+    def receive(self, frame: Frame) -> list[Any]:
+        """What this frame makes true, in order. Commands that follow from it are in ``outbox``."""
+        events: list[Any] = []
+        handler = self._by_kind.get(frame.kind)
+        if handler is not None:
+            handler(frame, events)
+        return events
+
+    def lane_of(self, instrument: str) -> Lane | None:
+        """The lane of a unified symbol."""
+        return next((lane for lane in self.lanes.values() if lane.instrument.symbol == instrument), None)
+
+    # -- instruments and links -----------------------------------------------------------------------------------------
+
+    def _instruments(self, frame: Frame, events: list[Any]) -> None:
+        instruments = msgspec.json.decode(frame.data, type=list[Instrument])
+        wanted = {i.venue_symbol: i for i in instruments if i.active}
+        for symbol, lane in self.lanes.items():
+            if symbol not in wanted:
+                self._lose(lane, GapKind.SYMBOL_GONE, "", frame, events)
+                lane.sync.idle()
+        for symbol, instrument in wanted.items():
+            if symbol not in self.lanes:
+                self._add(instrument)
+        if not self.links:
+            self.links = {plan.conn: plan for plan in self.codec.plan(list(wanted.values()))}
+            for plan in self.links.values():
+                for symbol in plan.books:
+                    self.lanes[symbol].conn = plan.conn
+                self.outbox.append(Open(venue=self.venue, conn=plan.conn, url=plan.url))
+            self._at(frame.recv_ns + WATCH_EVERY_NS, "watch", "")
+
+    def _add(self, instrument: Instrument) -> Lane:
+        self.codec.know(instrument)
+        lane = self.lanes[instrument.venue_symbol] = Lane(instrument, self.codec.continuity)
+        return lane
+
+    def _lane(self, symbol: str, frame: Frame) -> Lane | None:
+        """The lane of a wire symbol; while discovering, one that was never heard of begins here."""
+        lane = self.lanes.get(symbol)
+        if lane is None and self._discover and symbol:
+            if not self.lanes:
+                self._at(frame.recv_ns + WATCH_EVERY_NS, "watch", "")
+            lane = self._add(self._listed.get(symbol) or self.codec.infer(symbol))
+            lane.sync.begin()
+        if lane is not None and lane.conn == 0:
+            lane.conn = frame.conn
+        return lane
+
+    def _listing(self, listing: Listing, frame: Frame, events: list[Any]) -> None:
+        self._listed.update((i.venue_symbol, i) for i in listing.instruments)
+
+    def _opened(self, frame: Frame, events: list[Any]) -> None:
+        conn, now_ns = frame.conn, frame.recv_ns
+        self.up_ns[conn] = now_ns
+        self._heard_ns.pop(conn, None)
+        events.append(LinkUp(venue=self.venue, conn=conn, recv_ns=now_ns))
+        plan = self.links.get(conn)
+        if plan is None:
+            return
+        self.outbox.extend(Send(venue=self.venue, conn=conn, data=text) for text in plan.subscribe)
+        for symbol in plan.books:
+            lane = self.lanes[symbol]
+            lane.sync.begin()
+            lane.sync.heard_ns = 0
+            self._prepare(lane, now_ns)
+        self._at(now_ns + FIRST_DATA_NS, "first", str(conn))
+        self._at(now_ns + int(self.codec.limits.lifetime_s * ROTATE_AT * S), "rotate", str(conn))
+
+    def _closed(self, frame: Frame, events: list[Any]) -> None:
+        reason = frame.data.decode(errors="replace")
+        if self.up_ns.pop(frame.conn, None) is not None:
+            events.append(LinkDown(venue=self.venue, conn=frame.conn, recv_ns=frame.recv_ns, reason=reason))
+        for lane in self.lanes.values():
+            if lane.conn == frame.conn:
+                self._lose(lane, GapKind.SOCKET_CLOSED, reason, frame, events)
+                lane.sync.idle()
+
+    def _reconnect(self, conn: int, reason: str, *, planned: bool = False) -> None:
+        plan = self.links.get(conn)
+        if plan is not None and conn in self.up_ns:
+            self.outbox.append(Reconnect(venue=self.venue, conn=conn, url=plan.url, reason=reason, planned=planned))
+
+    def _closing_soon(self, _: ClosingSoon, frame: Frame, events: list[Any]) -> None:
+        self._reconnect(frame.conn, GapKind.SERVER_SHUTDOWN_NOTICE, planned=True)
+
+    def _rotation_due(self, conn: str, frame: Frame, events: list[Any]) -> None:
+        opened_ns = self.up_ns.get(int(conn))
+        if opened_ns is not None and frame.recv_ns - opened_ns >= int(self.codec.limits.lifetime_s * ROTATE_AT * S):
+            self._reconnect(int(conn), "planned", planned=True)
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def _messages(self, frame: Frame, events: list[Any]) -> None:
+        try:
+            messages = self.codec.decode(frame)
+        except CodecError as error:
+            self._refused(error, frame, events)
+            return
+        for message in messages:
+            kind = type(message)
+            if kind is not Answer:
+                self._heard_ns[frame.conn] = frame.recv_ns
+            self._by_message[kind](message, frame, events)
+
+    def _refused(self, error: CodecError, frame: Frame, events: list[Any]) -> None:
+        lane = self.lanes.get(error.symbol)
+        symbol = lane.instrument.symbol if lane else error.symbol
+        events.append(
+            Notice(
+                venue=self.venue,
+                what="parse_error",
+                recv_ns=frame.recv_ns,
+                channel=error.channel or frame.kind,
+                instrument=symbol,
+                detail=str(error),
+            )
+        )
+        if frame.kind == "http" and lane is not None:
+            self._attempt_failed(lane, GapKind.SNAPSHOT_FAILED, frame, events)
+            return
+        # Whose frame it was decides whose book is in doubt; unknown, and it may be any book of the socket.
+        for doubtful in [lane] if lane else [one for one in self.lanes.values() if one.conn == frame.conn]:
+            self._lose(doubtful, GapKind.PARSE_ERROR, error.why, frame, events)
+            doubtful.sync.begin()
+            self._prepare(doubtful, frame.recv_ns)
+
+    def _diff(self, diff: Diff, frame: Frame, events: list[Any]) -> None:
+        lane = self.lanes.get(diff.symbol)
+        if lane is None:
+            lane = self._lane(diff.symbol, frame)
+            if lane is None:
+                return
+        outcome = lane.sync.diff(diff, frame.recv_ns)
+        if outcome == sync.APPLIED:
+            events.append(
+                BookChanged(
+                    venue=self.venue,
+                    instrument=lane.instrument.symbol,
+                    recv_ns=frame.recv_ns,
+                    event_ns=diff.event_ns,
+                    book=lane.sync.book,
+                    book_seq=diff.last_id,
+                )
+            )
+            return
+        if lane.stale:
+            self._told_stream(lane, "live", frame, events)
+        if outcome == sync.BUFFERED:
+            self._want_image(lane, frame.recv_ns)
+        elif outcome != sync.IGNORED:
+            self._lose(lane, LOSSES[outcome], f"{diff.first_id}..{diff.last_id}", frame, events)
+            self._prepare(lane, frame.recv_ns)
+
+    def _print(self, message: Print, frame: Frame, events: list[Any]) -> None:
+        lane = self._lane(message.symbol, frame)
+        if lane is None:
+            return
+        # A venue may print one trade on several streams: the first stream heard is the one that counts.
+        if not lane.trade_stream:
+            lane.trade_stream = message.stream
+        if lane.trade_stream != message.stream or message.trade_id <= lane.trade_id:
+            return
+        instrument, recv_ns = lane.instrument.symbol, frame.recv_ns
+        if 0 <= lane.trade_id < message.trade_id - 1:
+            lost = f"{lane.trade_id + 1}..{message.trade_id - 1}"
+            events.append(
+                Notice(venue=self.venue, what="trade_gap", recv_ns=recv_ns, instrument=instrument, detail=lost)
+            )
+        lane.trade_id = message.trade_id
+        if message.why_not:
+            events.append(
+                TradeIgnored(
+                    venue=self.venue,
+                    instrument=instrument,
+                    recv_ns=recv_ns,
+                    event_ns=message.event_ns,
+                    why="history" if message.why_not == "history" else "not_market",
+                )
+            )
+            return
+        events.append(
+            Trade(
+                venue=self.venue,
+                instrument=instrument,
+                recv_ns=recv_ns,
+                event_ns=message.event_ns,
+                px=message.px,
+                size=message.size,
+                sign=message.sign,
+                trade_id=message.trade_id,
+            )
+        )
+
+    def _context(self, message: Context, frame: Frame, events: list[Any]) -> None:
+        lane = self._lane(message.symbol, frame)
+        if lane is not None:
+            events.append(
+                Mark(
+                    venue=self.venue,
+                    instrument=lane.instrument.symbol,
+                    recv_ns=frame.recv_ns,
+                    event_ns=message.event_ns,
+                    mark=message.mark,
+                    index=message.index,
+                    funding_rate=message.funding_rate,
+                    next_funding_ns=message.next_funding_ns,
+                    open_interest=message.open_interest,
+                )
+            )
+
+    def _forced(self, message: Forced, frame: Frame, events: list[Any]) -> None:
+        lane = self._lane(message.symbol, frame)
+        if lane is not None:
+            events.append(
+                Liquidation(
+                    venue=self.venue,
+                    instrument=lane.instrument.symbol,
+                    recv_ns=frame.recv_ns,
+                    event_ns=message.event_ns,
+                    px=message.px,
+                    size=message.size,
+                    sign=message.sign,
+                )
+            )
+
+    def _answer(self, answer: Answer, frame: Frame, events: list[Any]) -> None:
+        if answer.error:
+            events.append(
+                Notice(venue=self.venue, what="subscribe_error", recv_ns=frame.recv_ns, detail=answer.error)
+            )
+
+    # -- the proof of a book -------------------------------------------------------------------------------------------
+
+    def _prepare(self, lane: Lane, now_ns: int) -> None:
+        """A book is being collected: ask for its image when due, with or without diffs before it."""
+        lane.patience_ns = max(lane.wanted_ns, now_ns) + PATIENCE_NS
+        self._at(lane.patience_ns, "image", lane.instrument.venue_symbol)
+        self._want_image(lane, now_ns)
+
+    def _want_image(self, lane: Lane, now_ns: int) -> None:
+        if lane.sync.state != sync.BUFFERING or lane.fetching_since_ns:
+            return
+        patient = len(lane.sync.buffer) < self.codec.continuity.diffs_before_snapshot and now_ns < lane.patience_ns
+        if patient or now_ns < lane.wanted_ns:
+            return
+        lane.fetching_since_ns = now_ns
+        self.outbox.append(self.codec.fetch_image(lane.instrument.venue_symbol))
+        self._at(now_ns + IMAGE_TIMEOUT_NS, "image", lane.instrument.venue_symbol)
+
+    def _image_due(self, symbol: str, frame: Frame, events: list[Any]) -> None:
+        lane = self.lanes.get(symbol)
+        if lane is None:
+            return
+        if lane.fetching_since_ns and frame.recv_ns - lane.fetching_since_ns >= IMAGE_TIMEOUT_NS:
+            self._attempt_failed(lane, GapKind.SNAPSHOT_FAILED, frame, events)
+        self._want_image(lane, frame.recv_ns)
+
+    def _image(self, image: Image, frame: Frame, events: list[Any]) -> None:
+        lane = self._lane(image.symbol, frame)
+        if lane is None:
+            return
+        lane.fetching_since_ns = 0
+        outcome = lane.sync.image(image)
+        if outcome == sync.PROVEN:
+            self._proven(lane, image.event_ns, frame, events)
+        elif outcome == sync.STALE:
+            self._attempt_failed(lane, GapKind.STALE_SNAPSHOT, frame, events)
+
+    def _image_failed(self, failure: ImageFailed, frame: Frame, events: list[Any]) -> None:
+        lane = self._lane(failure.symbol, frame)
+        if lane is None:
+            return
+        events.append(
+            Notice(
+                venue=self.venue,
+                what="rest_error",
+                recv_ns=frame.recv_ns,
+                instrument=lane.instrument.symbol,
+                detail=failure.why,
+            )
+        )
+        if failure.gone:
+            self._lose(lane, GapKind.SYMBOL_GONE, failure.why, frame, events)
+            lane.sync.idle()
+        else:
+            self._attempt_failed(lane, GapKind.SNAPSHOT_FAILED, frame, events)
+
+    def _attempt_failed(self, lane: Lane, kind: GapKind, frame: Frame, events: list[Any]) -> None:
+        if lane.valid:
+            return
+        lane.why = kind
+        lane.failed(frame.recv_ns)
+        self._ended(lane, kind, frame, events)
+        self._at(lane.wanted_ns, "image", lane.instrument.venue_symbol)
+
+    def _ended(self, lane: Lane, reason: str, frame: Frame, events: list[Any]) -> None:
+        events.append(
+            ResyncEnded(
+                venue=self.venue,
+                instrument=lane.instrument.symbol,
+                recv_ns=frame.recv_ns,
+                ok=not reason,
+                reason=reason,
+            )
+        )
+
+    def _proven(self, lane: Lane, event_ns: int, frame: Frame, events: list[Any]) -> None:
+        lane.proven(frame.recv_ns)
+        instrument, seq = lane.instrument.symbol, lane.sync.last_id
+        self._ended(lane, "", frame, events)
+        events.append(
+            BookValid(
+                venue=self.venue,
+                instrument=instrument,
+                recv_ns=frame.recv_ns,
+                event_ns=event_ns,
+                book_seq=seq,
+                checks=("sequence",),
+            )
+        )
+        events.append(
+            BookReplaced(
+                venue=self.venue,
+                instrument=instrument,
+                recv_ns=frame.recv_ns,
+                event_ns=event_ns,
+                book=lane.sync.book,
+                book_seq=seq,
+            )
+        )
+
+    def _lose(self, lane: Lane, kind: GapKind, detail: str, frame: Frame, events: list[Any]) -> None:
+        """Say that the book is lost (once), and put it on the account."""
+        if lane.valid:
+            events.append(
+                BookInvalid(
+                    venue=self.venue,
+                    instrument=lane.instrument.symbol,
+                    recv_ns=frame.recv_ns,
+                    reason=kind,
+                    detail=detail,
+                )
+            )
+        elif lane.fetching_since_ns:
+            self._ended(lane, kind, frame, events)
+        lane.lost(kind, frame.recv_ns)
+
+    def _resync(self, frame: Frame, events: list[Any]) -> None:
+        lane = self.lane_of(frame.data.decode(errors="replace"))
+        if lane is not None and lane.conn in self.up_ns:
+            self._lose(lane, GapKind.REQUESTED, "", frame, events)
+            lane.sync.begin()
+            self._prepare(lane, frame.recv_ns)
+
+    # -- timers and silence --------------------------------------------------------------------------------------------
+
+    def _at(self, at_ns: int, what: str, arg: str) -> None:
+        heapq.heappush(self._timers, (at_ns, what, arg))
+        self._wake()
+
+    def _wake(self) -> None:
+        """One wake-up is always ordered for the earliest timer."""
+        if self._timers and self._timers[0][0] != self._wake_ns:
+            self._wake_ns = self._timers[0][0]
+            self.outbox.append(Wake(venue=self.venue, at_ns=self._wake_ns))
+
+    def _woken(self, frame: Frame, events: list[Any]) -> None:
+        while self._timers and self._timers[0][0] <= frame.recv_ns:
+            _, what, arg = heapq.heappop(self._timers)
+            self._by_timer[what](arg, frame, events)
+        self._wake_ns = 0
+        self._wake()
+
+    def _first_data_due(self, conn: str, frame: Frame, events: list[Any]) -> None:
+        plan = self.links.get(int(conn))
+        opened_ns = self.up_ns.get(int(conn))
+        if plan is None or opened_ns is None or frame.recv_ns - opened_ns < FIRST_DATA_NS:
+            return
+        for symbol in plan.books:
+            lane = self.lanes[symbol]
+            if lane.sync.heard_ns == 0 and not lane.stale:
+                lane.why = GapKind.SILENT_SUBSCRIPTION
+                self._told_stream(lane, "silent", frame, events)
+        if plan.conn not in self._heard_ns:
+            self._reconnect(plan.conn, GapKind.SILENT_SUBSCRIPTION)
+
+    def _watch(self, _: str, frame: Frame, events: list[Any]) -> None:
+        """Once a second: which streams have gone quiet, and is any socket left with nothing but quiet ones."""
+        quiet: dict[int, bool] = {}
+        for lane in self.lanes.values():
+            heard_ns = lane.sync.heard_ns
+            if heard_ns and not lane.stale and frame.recv_ns - heard_ns > lane.stale_after_ns():
+                self._told_stream(lane, "stale", frame, events)
+                self._lose(lane, GapKind.STALE_STREAM, "", frame, events)
+                lane.sync.begin()
+                self._prepare(lane, frame.recv_ns)
+            quiet[lane.conn] = quiet.get(lane.conn, True) and lane.stale
+        for conn, all_quiet in quiet.items():
+            heard_ns = self._heard_ns.get(conn, frame.recv_ns)
+            if all_quiet and frame.recv_ns - heard_ns > int(self.codec.limits.peer_silence_s * S):
+                self._heard_ns[conn] = frame.recv_ns
+                self._reconnect(conn, GapKind.STALE_STREAM)
+        self._at(frame.recv_ns + WATCH_EVERY_NS, "watch", "")
+
+    def _told_stream(self, lane: Lane, state: Any, frame: Frame, events: list[Any]) -> None:
+        lane.stale = state != "live"
+        events.append(
+            StreamState(
+                venue=self.venue,
+                channel="book",
+                instrument=lane.instrument.symbol,
+                recv_ns=frame.recv_ns,
+                state=state,
+            )
+        )

@@ -1,0 +1,201 @@
+"""The synthetic feed: one `Market` per listing, told in the venue's words.
+
+Pure: time comes in through `advance(now_ms)`. Every interval's book stream is batched from the beginning, asked for or
+not, so that the ids of its next frame are right whenever somebody subscribes; texts are made only for streams wanted.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from imbalanced.sim.market import Action, Market, Spec, Trade
+from imbalanced.sim.regimes import Regime
+from imbalanced.sim.venue import ALL_SYMBOLS, Batch, Frame, Image, Listing, Mark, Stream, StreamKind, Wire
+
+WARM_UP_MS = 5_000  # every market has lived so long when the simulation starts; stale snapshots come from before
+LEVEL_NOTIONAL = 4_000.0  # quote units an ordinary level is worth
+LADDER_WIDTH = 0.006  # the ladder of one side spans this fraction of the price
+FUNDING_MS = 8 * 3_600_000
+_SAMPLED_MS = 1000  # liquidations: the latest of each second
+
+
+@dataclass(frozen=True, slots=True)
+class TrueBook:
+    """The oracle: the whole book in wire texts, best first, and the venue's update id it is as of."""
+
+    last_id: int
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+
+
+def spec_for(listing: Listing, rng: random.Random) -> Spec:
+    """A market fit for a listing: realistic level sizes and a ladder of a realistic width."""
+    unit = Decimal(1).scaleb(-listing.price_decimals) * listing.tick_units
+    lot = Decimal(1).scaleb(-listing.size_decimals) * listing.lot_units
+    price = float(unit * listing.start_tick)
+    worth = listing.contract_size or price * float(lot)
+    return Spec(
+        start_tick=listing.start_tick,
+        gap_ticks=max(1, int(listing.start_tick * LADDER_WIDTH / 1000)),
+        typical_lots=max(1, int(LEVEL_NOTIONAL / worth)),
+        first_id=50_000_000_000 + rng.randrange(10**9),
+        first_episode_ms=(WARM_UP_MS + 5_000, WARM_UP_MS + 7_000),
+    )
+
+
+class _Quote:
+    """One listing's market and the frames that are still being gathered for it."""
+
+    def __init__(self, listing: Listing, wire: Wire, rng: random.Random, start_ms: int) -> None:
+        self.listing = listing
+        self._wire = wire
+        self.market = Market(spec_for(listing, rng), rng, start_ms - WARM_UP_MS)
+        self.old = self.image(start_ms - WARM_UP_MS)
+        self.open_lots = self.market.spec.typical_lots * 20_000
+        for _ in self.market.step(start_ms):
+            pass
+        self._ms = start_ms
+        self._touch = self.market.touch
+        self._batches: dict[int, Batch | None] = dict.fromkeys(wire.intervals)
+        self._last_ids = dict.fromkeys(wire.intervals, self.market.last_id)
+        self._forced: tuple[int, Trade] | None = None
+
+    def image(self, ms: int, limit: int | None = None) -> Image:
+        return Image(self.market.last_id, ms, self.market.bids(limit), self.market.asks(limit))
+
+    def advance(self, now_ms: int, wanted: frozenset[Stream]) -> Iterator[Frame]:
+        for action in self.market.step(now_ms):
+            yield from self._told_at_once(action, now_ms, wanted)
+            for change in action.changes:
+                for interval, batch in self._batches.items():
+                    if batch is None:
+                        batch = Batch(self._last_ids[interval], change.id, change.id, action.ms)
+                        self._batches[interval] = batch
+                    batch.put(change.side, change.tick, change.lots)
+                    batch.last_id, batch.ms = change.id, action.ms
+            if 0 in self._batches:
+                yield from self._flush(0, now_ms, wanted)
+        for interval in self._batches:
+            if interval and now_ms // interval != self._ms // interval:
+                yield from self._flush(interval, now_ms, wanted)
+        yield from self._told_by_the_second(now_ms, wanted)
+        self._ms = now_ms
+
+    def flush(self, now_ms: int, wanted: frozenset[Stream]) -> Iterator[Frame]:
+        """Send what is gathered before its time, so that the streams are level with the true book."""
+        for interval in self._batches:
+            yield from self._flush(interval, now_ms, wanted)
+
+    def _stream(self, kind: StreamKind, interval_ms: int = 0) -> Stream:
+        return Stream(self.listing.symbol, kind, interval_ms)
+
+    def _told_at_once(self, action: Action, now_ms: int, wanted: frozenset[Stream]) -> Iterator[Frame]:
+        listing, wire = self.listing, self._wire
+        raw, merged, best = self._stream("trade"), self._stream("agg_trade"), self._stream("bbo")
+        for trade in action.trades:
+            self.open_lots += trade.lots // 4 if trade.first_id % 2 else -(trade.lots // 4)
+            if raw in wanted:
+                for text in wire.trades(listing, trade, action.ms, now_ms):
+                    yield Frame(raw, text)
+            if merged in wanted:
+                yield Frame(merged, wire.agg_trade(listing, trade, action.ms, now_ms))
+            if trade.forced:
+                self._forced = action.ms, trade
+        touch = self.market.touch
+        if touch != self._touch:
+            self._touch = touch
+            if best in wanted or Stream(ALL_SYMBOLS, "bbo") in wanted:
+                image = Image(self.market.last_id, action.ms, [touch[0]], [touch[1]])
+                yield Frame(best, wire.bbo(listing, image, now_ms))
+
+    def _told_by_the_second(self, now_ms: int, wanted: frozenset[Stream]) -> Iterator[Frame]:
+        for interval in (1000, 3000):
+            stream = self._stream("mark", interval)
+            if stream in wanted and now_ms // interval != self._ms // interval:
+                yield Frame(stream, self._wire.mark(self.listing, self._mark(now_ms), now_ms))
+        if self._forced is None or now_ms // _SAMPLED_MS == self._ms // _SAMPLED_MS:
+            return
+        ms, trade = self._forced
+        self._forced = None
+        stream = self._stream("liquidation", _SAMPLED_MS)
+        if stream in wanted or Stream(ALL_SYMBOLS, "liquidation", _SAMPLED_MS) in wanted:
+            yield Frame(stream, self._wire.liquidation(self.listing, trade, ms, now_ms))
+
+    def _mark(self, now_ms: int) -> Mark:
+        (bid, _), (ask, _) = self.market.touch
+        middle = (bid + ask) / 2
+        return Mark(middle * 1.00002, middle, 0.0001, (now_ms // FUNDING_MS + 1) * FUNDING_MS)
+
+    def _flush(self, interval: int, now_ms: int, wanted: frozenset[Stream]) -> Iterator[Frame]:
+        batch = self._batches[interval]
+        if batch is None:
+            return
+        self._batches[interval] = None
+        self._last_ids[interval] = batch.last_id
+        stream = self._stream("depth", interval)
+        if stream in wanted:
+            yield Frame(stream, self._wire.depth(self.listing, batch, now_ms))
+
+
+class SyntheticFeed:
+    """A `Feed` over synthetic markets."""
+
+    def __init__(self, wire: Wire, listings: Sequence[Listing], rng: random.Random, start_ms: int) -> None:
+        self._wire = wire
+        self._listings = list(listings)
+        self._quotes = {
+            item.symbol: _Quote(item, wire, random.Random(rng.getrandbits(64)), start_ms) for item in listings
+        }
+
+    def advance(self, now_ms: int, wanted: frozenset[Stream]) -> Iterator[Frame]:
+        """Everything up to `now_ms`; frames of the streams in `wanted` only."""
+        for quote in self._quotes.values():
+            yield from quote.advance(now_ms, wanted)
+
+    def flush(self, now_ms: int, wanted: frozenset[Stream]) -> Iterator[Frame]:
+        for quote in self._quotes.values():
+            yield from quote.flush(now_ms, wanted)
+
+    def true_book(self, symbol: str) -> TrueBook:
+        quote = self._find(symbol)
+        price, size = quote.listing.price, quote.listing.size
+        bids = [(price(tick), size(lots)) for tick, lots in quote.market.bids()]
+        asks = [(price(tick), size(lots)) for tick, lots in quote.market.asks()]
+        return TrueBook(self._wire.update_id(quote.market.last_id), bids, asks)
+
+    def planted(self, symbol: str) -> list[Regime]:
+        return list(self._find(symbol).market.planted)
+
+    def info(self, now_ms: int) -> str:
+        return self._wire.info(self._listings, now_ms)
+
+    def listing(self, symbol: str) -> Listing | None:
+        quote = self._quotes.get(symbol)
+        return quote.listing if quote is not None else None
+
+    def snapshot(self, symbol: str, limit: int, now_ms: int) -> str | None:
+        quote = self._quotes[symbol]
+        return self._wire.snapshot(quote.listing, quote.image(now_ms, limit), now_ms)
+
+    def stale_snapshot(self, symbol: str, limit: int, now_ms: int) -> str | None:
+        quote = self._quotes[symbol]
+        old = quote.old
+        return self._wire.snapshot(
+            quote.listing, Image(old.last_id, old.ms, old.bids[:limit], old.asks[:limit]), now_ms
+        )
+
+    def open_interest(self, symbol: str, now_ms: int) -> str | None:
+        quote = self._quotes[symbol]
+        return quote.listing.size(max(1, quote.open_lots))
+
+    def resolve(self, stream: Stream) -> Stream | None:
+        return stream if stream.symbol == ALL_SYMBOLS or stream.symbol in self._quotes else None
+
+    def _find(self, symbol: str) -> _Quote:
+        for quote in self._quotes.values():
+            if symbol in (quote.listing.symbol, quote.listing.unified):
+                return quote
+        raise KeyError(f"{symbol!r} is not simulated here, only {', '.join(self._quotes)}")

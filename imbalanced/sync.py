@@ -1,0 +1,193 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The proof of one book: a REST snapshot and a chain of diffs, by a venue's :class:`Continuity`.
+
+States::
+
+    IDLE ------begin()------> BUFFERING     diffs are kept, an image is wanted
+    BUFFERING --image-------> LIVE          the image overlaps the buffered diffs and the chain behind it holds, or it is
+                                            newer than all of them: then it is the venue's book as of its own id, and the
+                                            next diff must overlap it (``joined`` is false until then)
+    BUFFERING --image older-> BUFFERING     (stale_snapshot: diffs between image and buffer are missing)
+    LIVE ------diff breaks--> BUFFERING     (sequence_gap, or snapshot_no_overlap while not joined); the breaking diff is
+                                            the first of the new buffer
+    any -------idle()-------> IDLE          the socket is gone
+
+The buffer is contiguous at all times: a diff that does not follow the last one buffered starts it anew. Nothing here
+has a clock (receive times come with the diffs), asks for anything or tells anyone: it answers what happened, and
+``session.py`` acts on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cython
+
+if not cython.compiled:
+    from imbalanced.book import Book
+    from imbalanced.venues.diff import Diff
+else:
+    from cython.cimports.imbalanced.book import Book
+    from cython.cimports.imbalanced.venues.diff import Diff
+
+from imbalanced.venues.codec import Chain
+
+if TYPE_CHECKING:
+    from imbalanced.venues.codec import Continuity, Image
+
+IDLE, BUFFERING, LIVE = 0, 1, 2
+STATES = ("idle", "buffering", "live")
+
+# What became of a diff or an image.
+IGNORED, BUFFERED, APPLIED, PROVEN, GAP, STALE, NO_OVERLAP, OVERFLOW, CROSSED, RESET = range(10)
+
+# A crossed book may be two halves of one change; after this long it is a broken book.
+CROSSED_GRACE_NS = 500_000_000
+# So many diffs in a row older than the book are no duplicates any more: the venue has begun its ids anew.
+OLD_IS_RESET = 20
+
+
+@cython.cclass
+class BookSync:
+    """One book and whether it is proven. ``book.live`` is true in state LIVE and in no other."""
+
+    def __init__(self, continuity: Continuity, buffer_limit: int = 10_000) -> None:
+        self.book = Book()
+        self.by_previous = continuity.chain is Chain.PREVIOUS
+        self.offset = continuity.offset
+        self.buffer_limit = buffer_limit
+        self.buffer = []
+        self.state = IDLE
+        self.last_id = -1
+        self.image_id = -1
+        self.joined = False
+        self.crossed_since_ns = 0
+        self.old_in_a_row = 0
+        self.heard_ns = 0
+        self.interval_ns = 0.0
+
+    @cython.ccall
+    def begin(self) -> cython.void:
+        """Forget the book and start to collect diffs."""
+        self.idle()
+        self.state = BUFFERING
+
+    @cython.ccall
+    def idle(self) -> cython.void:
+        """Forget the book and everything collected."""
+        self.state = IDLE
+        self.book.clear()
+        self.buffer.clear()
+        self.last_id = -1
+        self.image_id = -1
+        self.crossed_since_ns = 0
+        self.old_in_a_row = 0
+
+    @cython.ccall
+    def diff(self, diff: Diff, recv_ns: cython.longlong) -> cython.int:
+        """One diff: APPLIED in a live book; BUFFERED, IGNORED (old); or why the book was lost."""
+        # The usual interval between diffs, against which a silence is judged; it follows slowly (about 64 diffs).
+        if self.heard_ns > 0:
+            self.interval_ns += (recv_ns - self.heard_ns - self.interval_ns) / 64.0
+        self.heard_ns = recv_ns
+        if self.state == LIVE:
+            return self._live(diff, recv_ns)
+        if self.state == BUFFERING:
+            return self._buffered(diff)
+        return IGNORED
+
+    @cython.cfunc
+    def _follows(self, diff: Diff) -> cython.bint:
+        if self.by_previous:
+            return diff.prev_id == self.last_id
+        return diff.first_id == self.last_id + 1
+
+    @cython.cfunc
+    def _live(self, diff: Diff, recv_ns: cython.longlong) -> cython.int:
+        if not self.joined:
+            return self._join(diff)
+        if not self._follows(diff):
+            if diff.last_id <= self.last_id:
+                self.old_in_a_row += 1
+                if self.old_in_a_row < OLD_IS_RESET:
+                    return IGNORED
+                self._restart(diff)
+                return RESET
+            self._restart(diff)
+            return GAP
+        self.old_in_a_row = 0
+        self.last_id = diff.last_id
+        self.book.apply(diff.rows)
+        if self.book.clean():
+            self.crossed_since_ns = 0
+        elif self.crossed_since_ns == 0:
+            self.crossed_since_ns = recv_ns
+        elif recv_ns - self.crossed_since_ns > CROSSED_GRACE_NS:
+            self.begin()
+            return CROSSED
+        return APPLIED
+
+    def _restart(self, diff: Diff) -> None:
+        """The chain broke at this diff: it is the first of a new buffer."""
+        self.begin()
+        self.buffer.append(diff.copy())
+        self.last_id = diff.last_id
+
+    @cython.cfunc
+    def _buffered(self, diff: Diff) -> cython.int:
+        if self.buffer:
+            if not self._follows(diff):
+                if diff.last_id <= self.last_id:
+                    return IGNORED
+                self._restart(diff)
+                return GAP
+            if len(self.buffer) >= self.buffer_limit:
+                self.begin()
+                return OVERFLOW
+        self.buffer.append(diff.copy())
+        self.last_id = diff.last_id
+        return BUFFERED
+
+    @cython.cfunc
+    def _join(self, diff: Diff) -> cython.int:
+        """The first diff after an image that was newer than all diffs before it."""
+        if self.image_id >= 0 and diff.last_id < self.image_id + self.offset:
+            return IGNORED
+        if not self._overlaps(diff):
+            self._restart(diff)
+            return NO_OVERLAP
+        self._take(diff)
+        return APPLIED
+
+    def _overlaps(self, diff: Diff) -> bool:
+        # An empty new listing has no id: whatever comes first is its beginning.
+        if self.image_id < 0:
+            return True
+        wanted = self.image_id + self.offset
+        overlaps = bool(diff.first_id <= wanted <= diff.last_id)
+        return overlaps or (self.by_previous and diff.prev_id == self.image_id)
+
+    def _take(self, diff: Diff) -> None:
+        self.book.apply(diff.rows)
+        self.last_id = diff.last_id
+        self.joined = True
+
+    def image(self, image: Image) -> int:
+        """A snapshot: PROVEN, STALE (older than the buffer) or IGNORED (not wanted)."""
+        if self.state != BUFFERING:
+            return IGNORED
+        self.image_id = image.last_id
+        kept = [diff for diff in self.buffer if diff.last_id >= image.last_id + self.offset]
+        if kept and not self._overlaps(kept[0]):
+            return STALE
+        self.book.replace(image.rows)
+        self.buffer.clear()
+        self.last_id = image.last_id
+        self.joined = False
+        for diff in kept:
+            self._take(diff)
+        self.old_in_a_row = 0
+        self.crossed_since_ns = 0
+        self.state = LIVE
+        self.book.live = True
+        return PROVEN

@@ -1,0 +1,34 @@
+"""The venues: one line each. A venue's file is the only place that knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from imbalanced.venues import binance
+
+if TYPE_CHECKING:
+    from imbalanced.venues.ccxt_spec import CcxtSpec
+    from imbalanced.venues.codec import Codec, Endpoints
+
+
+class Venue(Protocol):
+    """What a line of the table holds: how to make the venue's codec, and where its instruments are listed."""
+
+    @property
+    def ccxt(self) -> CcxtSpec:
+        """The instrument list."""
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The public hosts."""
+
+    def codec(self, venue: str, endpoints: Endpoints | None = None) -> Codec:
+        """A codec for one run; ``endpoints`` replaces the public hosts."""
+
+
+VENUES: dict[str, Venue] = {
+    "binance": binance.SPOT,
+    "binance_us": binance.US,
+    "binance_usdm": binance.USDM,
+    "binance_coinm": binance.COINM,
+}

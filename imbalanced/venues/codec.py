@@ -1,0 +1,230 @@
+"""What a venue file answers, and what it may ask the world to do.
+
+A codec is the only place that knows a venue's wire. It turns frames into messages (below), says which sockets to open,
+what to send on them, how a book is proven (:class:`Continuity`, as data), how often to keep a socket alive and how fast
+one may ask. It holds no book and no clock, opens nothing and waits for nothing.
+
+Errors::
+
+    CodecError              a frame that this venue should not have sent; carries channel, symbol (if known), first bytes
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imbalanced.book import Rows
+    from imbalanced.events import Frame, Instrument
+    from imbalanced.venues.diff import Diff
+
+
+class CodecError(ValueError):
+    """A frame that does not parse. The book of ``symbol`` (all of the socket where empty) is no longer trusted."""
+
+    def __init__(self, why: str, data: bytes, *, channel: str = "", symbol: str = "") -> None:
+        self.why, self.channel, self.symbol, self.head = why, channel, symbol, data[:120]
+        super().__init__(f"{why}; frame begins {self.head!r}")
+
+
+# -- commands: what the core asks of the connector ---------------------------------------------------------------------
+
+
+class Open(Struct, frozen=True, kw_only=True):
+    """Open socket ``conn`` at ``url``; answered by a frame ``open``, later ``close``."""
+
+    venue: str
+    conn: int
+    url: str
+
+
+class Send(Struct, frozen=True, kw_only=True):
+    """Send one text frame on an open socket. The connector keeps to the venue's message rate."""
+
+    venue: str
+    conn: int
+    data: str
+
+
+class Fetch(Struct, frozen=True, kw_only=True):
+    """GET ``url``; answered by one frame ``http`` with the same url. ``weight`` is what it costs of the venue's budget."""
+
+    venue: str
+    url: str
+    weight: int = 1
+
+
+class Wake(Struct, frozen=True, kw_only=True):
+    """Feed a frame ``wake`` at this receive time or as soon after it as possible. A later command replaces an earlier."""
+
+    venue: str
+    at_ns: int
+
+
+class Reconnect(Struct, frozen=True, kw_only=True):
+    """Close socket ``conn`` and open it again with backoff; answered by frames ``close`` and ``open``.
+
+    ``planned``: nothing is wrong (a rotation before the venue's own cut), so no backoff is due.
+    """
+
+    venue: str
+    conn: int
+    url: str
+    reason: str
+    planned: bool = False
+
+
+Command = Open | Send | Fetch | Wake | Reconnect
+
+
+# -- what a venue says of itself ---------------------------------------------------------------------------------------
+
+
+class Chain(Enum):
+    """How one diff follows another."""
+
+    PLUS_ONE = "first_id == last_id of the diff before + 1"
+    PREVIOUS = "prev_id == last_id of the diff before"
+
+
+class Continuity(Struct, frozen=True, kw_only=True):
+    """The proof of a book built from a REST snapshot and diffs, as data.
+
+    With ``L`` the snapshot's id: diffs with ``last_id < L + offset`` are dropped; the first one kept must have
+    ``first_id <= L + offset <= last_id`` (or ``prev_id == L`` where the chain is PREVIOUS).
+    """
+
+    chain: Chain
+    offset: int
+    diffs_before_snapshot: int = 1
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What the venue allows and does. Times in seconds."""
+
+    messages_per_s: float = 5.0
+    weight_per_min: int = 1000
+    streams_per_socket: int = 200
+    lifetime_s: float = 24 * 3600.0
+    peer_silence_s: float = 60.0
+    max_frame_bytes: int = 32 << 20
+
+
+class Endpoints(Struct, frozen=True, kw_only=True):
+    """The venue's hosts: ``rest`` and ``ws`` base URLs without a trailing slash."""
+
+    rest: str
+    ws: str
+
+
+class LinkPlan(Struct, frozen=True, kw_only=True):
+    """One socket: where it goes, whose books (venue symbols) it carries, what is sent once it is open."""
+
+    conn: int
+    url: str
+    books: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+# -- what a frame says -------------------------------------------------------------------------------------------------
+
+
+class Image(Struct, frozen=True, kw_only=True):
+    """A whole book as of ``last_id``."""
+
+    symbol: str
+    last_id: int
+    event_ns: int
+    rows: Rows
+
+
+class ImageFailed(Struct, frozen=True, kw_only=True):
+    """The book image that was asked for did not come. ``retry_after_s`` where the venue said one; ``gone``: no such symbol."""
+
+    symbol: str
+    why: str
+    retry_after_s: float = 0.0
+    gone: bool = False
+
+
+class Print(Struct, frozen=True, kw_only=True):
+    """One public trade as the venue prints it. ``stream`` tells which of the venue's trade streams it came by."""
+
+    symbol: str
+    stream: str
+    px: int
+    size: float
+    sign: int
+    trade_id: int
+    event_ns: int
+    why_not: str = ""
+
+
+class Context(Struct, frozen=True, kw_only=True):
+    """Mark, index, funding, open interest of one symbol (None: not said)."""
+
+    symbol: str
+    event_ns: int
+    mark: float | None = None
+    index: float | None = None
+    funding_rate: float | None = None
+    next_funding_ns: int | None = None
+    open_interest: float | None = None
+
+
+class Forced(Struct, frozen=True, kw_only=True):
+    """A liquidation order."""
+
+    symbol: str
+    event_ns: int
+    px: int
+    size: float
+    sign: int
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """The venue's answer to something we sent. ``error`` is empty when it is an acknowledgement."""
+
+    request_id: int
+    error: str = ""
+
+
+class ClosingSoon(Struct, frozen=True):
+    """The venue says that it will close this socket: open the next one now."""
+
+
+class Listing(Struct, frozen=True):
+    """The venue's own list of instruments (only in recordings)."""
+
+    instruments: tuple[Instrument, ...]
+
+
+Message = "Diff | Image | ImageFailed | Print | Context | Forced | Answer | ClosingSoon | Listing"
+
+
+class Codec(Protocol):
+    """One venue. Made per venue and run with its instruments; see ``venues/binance.py`` for one in full."""
+
+    venue: str
+    continuity: Continuity
+    limits: Limits
+
+    def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
+        """The sockets that carry all streams of these instruments."""
+
+    def decode(self, frame: Frame) -> list[Message]:
+        """What a ``ws`` or ``http`` frame says; nothing for what concerns us not. Raises CodecError."""
+
+    def fetch_image(self, symbol: str) -> Fetch:
+        """The REST call whose answer is an :class:`Image` of this symbol."""
+
+    def know(self, instrument: Instrument) -> None:
+        """From now on this symbol is decoded with that instrument's scale and contract size."""
+
+    def infer(self, symbol: str) -> Instrument:
+        """The instrument behind a symbol of which only the wire name is known (a recording without a listing)."""

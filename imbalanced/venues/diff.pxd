@@ -1,0 +1,9 @@
+from imbalanced.book cimport Rows
+
+cdef class Diff:
+    cdef public object symbol
+    cdef public long long first_id
+    cdef public long long last_id
+    cdef public long long prev_id
+    cdef public long long event_ns
+    cdef public Rows rows

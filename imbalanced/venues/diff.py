@@ -1,0 +1,37 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The one message that comes thousands of times a second: changed levels of one book."""
+
+from __future__ import annotations
+
+import cython
+
+if not cython.compiled:
+    from imbalanced.book import Rows
+else:
+    from cython.cimports.imbalanced.book import Rows
+
+
+@cython.cclass
+class Diff:
+    """Changed levels of ``symbol``, from update ``first_id`` to ``last_id``; ``prev_id`` is -1 where the venue has none.
+
+    A codec may fill the same Diff again for the next frame: ``copy`` what is to be kept. Times in ns, 0 where unknown.
+    """
+
+    def __init__(self, rows: Rows | None = None) -> None:
+        self.symbol = ""
+        self.first_id = 0
+        self.last_id = 0
+        self.prev_id = -1
+        self.event_ns = 0
+        self.rows = Rows() if rows is None else rows
+
+    def copy(self) -> Diff:
+        """An independent copy, for a buffer."""
+        other = Diff(self.rows.copy())
+        other.symbol = self.symbol
+        other.first_id = self.first_id
+        other.last_id = self.last_id
+        other.prev_id = self.prev_id
+        other.event_ns = self.event_ns
+        return other

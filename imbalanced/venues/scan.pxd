@@ -1,0 +1,12 @@
+from imbalanced.book cimport Rows
+
+cdef class Cursor:
+    cdef object _data
+    cdef unsigned char* _p
+    cdef public Py_ssize_t at
+    cpdef void start(self, bytes data)
+    cpdef bint literal(self, bytes text)
+    cpdef long long integer(self)
+    cpdef int key(self)
+    cpdef bytes text(self)
+    cpdef bint levels(self, Rows rows, int scale)
