@@ -27,7 +27,7 @@ from imbalanced.transports.transport import Options, TransportError
 from imbalanced.venues.codec import Fetch, Open, Reconnect, Send, Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -305,7 +305,7 @@ class Connector:
         options: ConnectorOptions | None = None,
         on_sent: Callable[[Frame], None] | None = None,
         jitter: Callable[[], float] = random.random,
-        sleep: Callable[[float], Any] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.venue = venue
@@ -423,8 +423,10 @@ class Connector:
     # -- the commands --------------------------------------------------------------------------------------------------
 
     def _open(self, command: Open) -> None:
-        if command.conn in self._links:
-            self._links[command.conn].url = command.url  # it is open, or being opened: that is what Open asks for
+        known = self._links.get(command.conn)
+        if known is not None:  # it is open, or being opened; at another url only since it was moved there
+            if known.url != command.url:
+                known.reconnect(command.url, "url_changed", planned=True)
             return
         assert self._tasks is not None
         link = _Link(self, command.conn, command.url)

@@ -204,6 +204,16 @@ class Notice(Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Suppressed(Struct, frozen=True, kw_only=True):
+    """A filter did not let a signal open."""
+
+    venue: str
+    instrument: str
+    recv_ns: int
+    kind: str
+    filter: str
+
+
 class MetricSnapshot(Struct, frozen=True, kw_only=True):
     """The latest values of one instrument's metrics. Conflated downstream: ``conflated`` says how many states it stands for."""
 

@@ -55,7 +55,7 @@ class Composite(Metric):
         if given is None:
             return NOT_INPUT
         x = given.get("x")
-        if not isinstance(x, dict):
+        if not isinstance(x, Mapping):
             raise ValueError(f"x is {x!r}, expected a mapping of names to numbers")
         present = {name: number(x[name], f"x.{name}") for name in self._weights if x.get(name) is not None}
         return self.combine(present)

@@ -48,11 +48,11 @@ class FlowWindow:
 
     def __init__(self, columns: int, capacity: int = 64) -> None:
         self.columns = columns
-        self.row = array("d", bytes(8 * columns))
-        self._high = array("d", bytes(8 * columns))
-        self._low = array("d", bytes(8 * columns))
-        self._t = array("q", bytes(8 * capacity))
-        self._rows = array("d", bytes(8 * columns * capacity))
+        self.row: cython.double[::1] = array("d", bytes(8 * columns))
+        self._high: cython.double[::1] = array("d", bytes(8 * columns))
+        self._low: cython.double[::1] = array("d", bytes(8 * columns))
+        self._t: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        self._rows: cython.double[::1] = array("d", bytes(8 * columns * capacity))
         self._capacity = capacity
         self._head = 0
         self.first = 0

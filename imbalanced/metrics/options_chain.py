@@ -8,6 +8,7 @@ counts nothing.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from math import nan, sqrt
@@ -30,7 +31,7 @@ class Contract(NamedTuple):
     kind: str
 
 
-def contract_of(event: dict[str, Any]) -> Contract:
+def contract_of(event: Mapping[str, Any]) -> Contract:
     """Which option an event speaks of; ValueError if it says that badly."""
     expiry, kind = event.get("expiry_ms"), event.get("kind")
     if isinstance(expiry, bool) or not isinstance(expiry, int):
@@ -228,7 +229,7 @@ class RiskReversal(Metric):
         self.out[0] = float(call - put)
         return VALUE
 
-    def _replace(self, contract: Contract, given: dict[str, Any]) -> None:
+    def _replace(self, contract: Contract, given: Mapping[str, Any]) -> None:
         points = self._points[contract.kind]
         delta, iv = known(given, "delta"), known(given, "iv")
         if delta is None or iv is None:

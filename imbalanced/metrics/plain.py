@@ -6,14 +6,15 @@ what was expected.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
 
-def picked(event: object, kind: str) -> dict[str, Any] | None:
+def picked(event: object, kind: str) -> Mapping[str, Any] | None:
     """The event if it is of that kind."""
-    return event if isinstance(event, dict) and event.get("type") == kind else None
+    return event if isinstance(event, Mapping) and event.get("type") == kind else None
 
 
 def decimal(given: object, what: str, *, least: int | None = None) -> Decimal:
@@ -41,7 +42,7 @@ def fraction(given: object, what: str, *, least: int | None = None) -> Fraction:
     return Fraction(decimal(given, what, least=least))
 
 
-def known(event: dict[str, Any], key: str, *, least: int | None = None) -> Fraction | None:
+def known(event: Mapping[str, Any], key: str, *, least: int | None = None) -> Fraction | None:
     """A number of the event that may be null where the venue does not say; a missing key is malformed."""
     given = event.get(key, "nothing")
     return None if given is None else fraction(given, key, least=least)
@@ -49,7 +50,7 @@ def known(event: dict[str, Any], key: str, *, least: int | None = None) -> Fract
 
 def members(given: object, keys: tuple[str, ...], what: str = "x") -> tuple[float, ...]:
     """The numbers of a dict with these keys, in their order."""
-    if not isinstance(given, dict):
+    if not isinstance(given, Mapping):
         raise ValueError(f"{what} is {given!r}, expected a mapping of {', '.join(keys)}")
     return tuple(number(given.get(key), f"{what}.{key}") for key in keys)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from math import isfinite
@@ -179,7 +179,7 @@ class MicropriceFit(Metric):
 
 def _chain_of(x: Any) -> tuple[list[list[Fraction]], list[list[Fraction]], list[list[Fraction]], list[Fraction]]:
     """Q, T, R and K of a row, checked: two bins that mirror one another, probabilities that add up."""
-    if not isinstance(x, dict):
+    if not isinstance(x, Mapping):
         raise ValueError(f"x is {x!r}, expected a mapping of Q, T, R, K")
     stay, move, sizes = (_rows(x.get(key), f"x.{key}") for key in ("Q", "T", "R"))
     moves = _numbers(x.get("K"), "x.K")
@@ -191,8 +191,9 @@ def _chain_of(x: Any) -> tuple[list[list[Fraction]], list[list[Fraction]], list[
             raise ValueError(f"x.{key} is {x.get(key)!r}, expected rows that mirror one another")
     if any(abs(a + b) > near for a, b in zip(moves, reversed(moves), strict=True)):
         raise ValueError(f"x.K is {x.get('K')!r}, expected moves that mirror one another")
-    for i in range(2):
-        if abs(sum(stay[i]) + sum(move[i]) - 1) > near or abs(sum(move[i]) - sum(sizes[i])) > near:
+    for stays, moved, sized in zip(stay, move, sizes, strict=True):
+        gone = sum(moved, Fraction(0))
+        if abs(sum(stays, gone) - 1) > near or abs(gone - sum(sized, Fraction(0))) > near:
             raise ValueError(f"x is {x!r}, expected rows of Q and T that sum to 1, rows of R equal to those of T")
     return stay, move, sizes, moves
 

@@ -116,6 +116,7 @@ class EwmaZscore(Metric):
             self.first_ns = t_ns
         else:
             # 1 - a, not a: after a long silence a rounds to 1, and the variance would be exactly 0.
+            t_ns = max(t_ns, self._last_ns)
             keep = pow(2.0, -cython.cast(cython.double, t_ns - self._last_ns) / self._half_life_ns)
             d = x - self.mean
             if d != 0 and t_ns > self._last_ns:

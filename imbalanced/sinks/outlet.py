@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 import structlog
 from msgspec import Struct
 
+from imbalanced.backoff import Backoff
 from imbalanced.journal import Journal
 from imbalanced.sinks.address import AddressError
 from imbalanced.sinks.hub import Hub, State
 from imbalanced.sinks.sink import Batch, Sink, SinkMisconfigured, SinkUnavailable
 
-__all__ = ["Backoff", "Outlet", "OutletOptions"]
+__all__ = ["Outlet", "OutletOptions"]
 
 log = structlog.get_logger(__name__)
 
@@ -28,29 +30,12 @@ class OutletOptions(Struct, frozen=True, kw_only=True):
 
     batch_count: int = 128
     batch_bytes: int = 1 << 20
-    retry_base_s: float = 0.1
+    retry_first_s: float = 0.1
     retry_cap_s: float = 10.0
     stable_s: float = 30.0  # a connection that lasted this long starts the backoff anew
     state_every_s: float = 0.1  # snapshots are conflated to this pace
     idle_check_s: float = 5.0  # after so long without a write an empty batch asks whether the target is there
     close_s: float = 3.0
-
-
-class Backoff:
-    """Capped exponential with full jitter (Brooker 2015, AWS Architecture Blog, "Exponential Backoff And Jitter")."""
-
-    def __init__(self, base_s: float, cap_s: float) -> None:
-        self._base_s = base_s
-        self._cap_s = cap_s
-        self.failures = 0
-
-    def next_s(self) -> float:
-        ceiling = min(self._cap_s, self._base_s * 2 ** min(self.failures, 32))
-        self.failures += 1
-        return random.uniform(0, ceiling)
-
-    def reset(self) -> None:
-        self.failures = 0
 
 
 class Outlet:
@@ -63,6 +48,7 @@ class Outlet:
         self.connects = 0
         self.errors = 0
         self.written = 0
+        self.states_written = 0
         self.last_error: str | None = None
         self.since_ns = time.time_ns()  # of `connected`
         self._options = options or OutletOptions()
@@ -70,9 +56,11 @@ class Outlet:
         self._hub = hub
         self._reader = hub.reader()
         self._cursor: int | None = None
-        self._backoff = Backoff(self._options.retry_base_s, self._options.retry_cap_s)
+        retry = self._options
+        self._backoff = Backoff(retry.retry_first_s, retry.retry_cap_s, retry.stable_s, random.random)
+        self._failures = 0  # in a row
         self._wake = asyncio.Event()
-        self._arrived = asyncio.Event()
+        self._step = asyncio.Event()
         self._finishing = False
         self._state_timer: asyncio.TimerHandle | None = None
         self._state_wanted = False
@@ -123,11 +111,15 @@ class Outlet:
         self._wake.set()
 
     async def caught_up(self) -> None:
-        """Wait until the target holds everything that the journal held at this moment."""
+        """Wait until the target holds everything that the journal holds at this moment."""
         wanted = self._journal.last_seq
-        while not self.connected or self._cursor is None or self._cursor <= wanted:
-            self._arrived.clear()
-            await self._arrived.wait()
+        await self.until(lambda: self.connected and self._cursor is not None and self._cursor > wanted)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds that is said by the counters; asked after every step of this outlet."""
+        while not holds():
+            self._step.clear()
+            await self._step.wait()
 
     async def run(self) -> None:
         """Until :meth:`finish` or cancelled. Raises only what a person must mend (address in use, bad options)."""
@@ -207,21 +199,22 @@ class Outlet:
         if batch.entries:
             self._cursor = batch.entries[-1].seq + 1
             self.written += len(batch.entries)
-            self._backoff.reset()
+            self._failures = 0
         if batch.states or batch.statuses:
+            self.states_written += len(batch.states)
             self._reader.commit()
-        self._arrived.set()
+        self._step.set()
 
     def _failed(self, condition: str, detail: str) -> None:
         self.errors += 1
         self.last_error = detail
-        now = asyncio.get_running_loop().time()
-        if self.connected and now - self._opened_at > self._options.stable_s:
-            self._backoff.reset()
+        self._failures += 1
+        self._step.set()
+        if self.connected:
+            self._backoff.lived(asyncio.get_running_loop().time() - self._opened_at)
         # The first failure is news, the hundredth is not: say 1, 2, 4, 8...
-        failures = self._backoff.failures + 1
-        if failures & (failures - 1) == 0:
-            log.warning("sink_unavailable", sink=self.name, condition=condition, detail=detail, failures=failures)
+        if self._failures & (self._failures - 1) == 0:
+            log.warning("sink_unavailable", sink=self.name, condition=condition, detail=detail, failures=self._failures)
 
     async def _close(self) -> None:
         self._turn(False)
@@ -249,7 +242,7 @@ class Outlet:
         if connected != self.connected:
             self.connected = connected
             self.since_ns = time.time_ns()
-            self._arrived.set()
+            self._step.set()
 
     def _arm_state(self) -> None:
         loop = asyncio.get_running_loop()

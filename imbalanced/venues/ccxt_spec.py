@@ -8,7 +8,12 @@ from msgspec import Struct
 
 
 class CcxtSpec(Struct, frozen=True, kw_only=True):
-    """``exchange_id`` names the ccxt class, ``options`` are its options."""
+    """``exchange_id`` names the ccxt class, ``options`` are its options.
+
+    ``rest_paths``: where the venue's hosts are overridden, only URLs whose path begins with one of these are moved to
+    the other host; none given: all are, so that nothing of an override can reach the venue itself.
+    """
 
     exchange_id: str
     options: dict[str, Any]
+    rest_paths: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """Who may ask, how errors look, and the headers of every answer. No paths of ours here.
 
-Errors are RFC 9457 problems. Headers after the OWASP secure headers project; the policy allows no inline script or style.
+Errors are RFC 9457 problems. Headers after the OWASP secure headers project; no inline script or style is allowed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Guard:
         response.headers.pop("Server", None)
 
     def demand_admin(self, request: web.Request) -> None:
-        """Scope ``admin``: the token, or, where none is configured, a caller on this machine that is no foreign page."""
+        """Scope ``admin``: the token; where none is configured, a caller on this machine that is no foreign page."""
         if self._token is not None:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):

@@ -23,7 +23,7 @@ MAX_SIGNALS = 1_000
 
 class HttpOptions(Struct, frozen=True, kw_only=True):
     """``port`` 0 takes a free one. ``token`` is the bearer token of scope admin. ``hosts``: names we answer to besides
-    loopback. ``stream_url`` overrides where the page finds the stream; else it is ``stream_port`` on the page's host."""
+    loopback. ``stream_url`` is where the page finds the stream; empty: ``stream_port`` on the page's own host."""
 
     host: str = "127.0.0.1"
     port: int = 8800
@@ -99,7 +99,7 @@ class HttpServer:
         if re.fullmatch(r"[a-z0-9.-]+", host):
             return f"ws://{host}:{port} wss://{host}:{port}"
         # An IPv6 address has no form in a source expression (CSP 3, 2.3.1): any websocket of that scheme, then.
-        return "ws: wss:" if ":" in host else "'none'"
+        return "ws: wss:" if ":" in host else ""
 
     async def _healthz(self, request: web.Request) -> web.Response:
         _query(request)

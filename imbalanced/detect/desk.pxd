@@ -1,0 +1,29 @@
+from imbalanced.book cimport Book
+from imbalanced.detect.detector cimport Detector
+from imbalanced.metrics.metric cimport Metric
+
+cdef class Desk:
+    cdef readonly Book book
+    cdef readonly list metrics
+    cdef readonly list detectors
+    cdef readonly list fired
+    cdef list _of_book
+    cdef list _of_trades
+    cdef list _of_both
+    cdef list _clocked
+    cdef readonly long long book_ns
+    cdef readonly long long trade_ns
+    cdef readonly long long latest_ns
+    cdef readonly long long recv_ns
+    cdef readonly long long book_recv_ns
+    cdef readonly long long trade_recv_ns
+    cdef readonly long long updates
+    cpdef int book_changed(self, Book book, long long event_ns, long long recv_ns)
+    cpdef int book_replaced(self, Book book, long long event_ns, long long recv_ns)
+    cpdef int book_invalid(self, long long recv_ns)
+    cpdef int trade(self, long long px, double size, int sign, long long event_ns, long long recv_ns)
+    cpdef int clock(self, long long recv_ns)
+    cdef long long _time_of(self, Metric metric)
+    cdef void _book_time(self, Book book, long long event_ns, long long recv_ns)
+    cdef int _detect(self, bint of_book)
+    cdef void _heard(self, Detector detector, int said)

@@ -1,0 +1,187 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The desk of one instrument: its metrics and detectors, driven through C by each event.
+
+Time is the venue's event time per stream (book, trades), never decreasing within a stream; where the venue gives none it
+is the receive time. Metrics that take both streams see the later of the two. A clock event carries the receive time that
+has passed since the last event over to the stream's own time, a little behind, because frames in flight are older than
+the present: a clock that runs ahead would bend the windows of what arrives next.
+"""
+
+from __future__ import annotations
+
+import cython
+
+if not cython.compiled:
+    from imbalanced.book import Book
+    from imbalanced.detect.detector import Detector
+    from imbalanced.metrics.metric import Metric
+else:
+    from cython.cimports.imbalanced.book import Book
+    from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.metrics.metric import Metric
+
+CLOCK_BEHIND_NS = cython.declare(cython.longlong, 250_000_000)
+
+
+def takes(metric: Metric, what: str) -> bool:
+    """Whether a metric wants this kind of event: ``book``, ``trade`` or ``clock``."""
+    wanted = metric.inputs.split()
+    return what in wanted or "any" in wanted
+
+
+@cython.cclass
+class Desk:
+    """``fired`` holds the detectors whose lifecycle spoke on the last event, with what it said."""
+
+    def __init__(self, metrics: list[Metric], detectors: list[Detector]) -> None:
+        every = [*metrics, *(metric for detector in detectors for metric in detector.metrics)]
+        self.metrics = metrics
+        self.detectors = detectors
+        self.fired = []
+        self._of_book = [m for m in every if takes(m, "book") and not takes(m, "trade")]
+        self._of_trades = [m for m in every if takes(m, "trade") and not takes(m, "book")]
+        self._of_both = [m for m in every if takes(m, "trade") and takes(m, "book")]
+        self._clocked = [m for m in every if takes(m, "clock")]
+        self.book = Book()
+        self.book_ns = self.trade_ns = self.latest_ns = 0
+        self.recv_ns = self.book_recv_ns = self.trade_recv_ns = 0
+        self.updates = 0
+
+    @cython.ccall
+    def book_changed(self, book: Book, event_ns: cython.longlong, recv_ns: cython.longlong) -> cython.int:
+        """A delta. Answers how many detectors spoke (they are in ``fired``)."""
+        metric: Metric
+        self._book_time(book, event_ns, recv_ns)
+        for metric in self._of_book:
+            metric.answered = metric.book_changed(book, self.book_ns)
+        for metric in self._of_both:
+            _kept(metric, metric.book_changed(book, self.latest_ns))
+        return self._detect(True)
+
+    @cython.ccall
+    def book_replaced(self, book: Book, event_ns: cython.longlong, recv_ns: cython.longlong) -> cython.int:
+        """A new proven book: its past is cut."""
+        metric: Metric
+        detector: Detector
+        self._book_time(book, event_ns, recv_ns)
+        for detector in self.detectors:
+            detector.cut()
+        for metric in self._of_book:
+            metric.answered = metric.book_replaced(book, self.book_ns)
+        for metric in self._of_both:
+            _kept(metric, metric.book_replaced(book, self.latest_ns))
+        return self._detect(True)
+
+    @cython.ccall
+    def book_invalid(self, recv_ns: cython.longlong) -> cython.int:
+        """The book is gone: nothing of it is remembered, and every open signal of the instrument ends."""
+        metric: Metric
+        detector: Detector
+        self.recv_ns = recv_ns
+        self.updates += 1
+        for metric in self._of_book:
+            metric.answered = metric.book_invalid(self.book_ns)
+        for metric in self._of_both:
+            _kept(metric, metric.book_invalid(self.latest_ns))
+        self.fired = []
+        for detector in self.detectors:
+            self._heard(detector, detector.invalid(self.latest_ns))
+        return len(self.fired)
+
+    @cython.ccall
+    def trade(
+        self,
+        px: cython.longlong,
+        size: cython.double,
+        sign: cython.int,
+        event_ns: cython.longlong,
+        recv_ns: cython.longlong,
+    ) -> cython.int:
+        """A trade. Detectors are asked only while the book is proven."""
+        metric: Metric
+        self.trade_ns = max(self.trade_ns, event_ns if event_ns else recv_ns)
+        self.latest_ns = max(self.latest_ns, self.trade_ns)
+        self.trade_recv_ns = self.recv_ns = recv_ns
+        self.updates += 1
+        for metric in self._of_trades:
+            metric.answered = metric.trade(px, size, sign, self.trade_ns)
+        for metric in self._of_both:
+            _kept(metric, metric.trade(px, size, sign, self.latest_ns))
+        return self._detect(False)
+
+    @cython.ccall
+    def clock(self, recv_ns: cython.longlong) -> cython.int:
+        """Time has passed."""
+        metric: Metric
+        detector: Detector
+        self.fired = []
+        if self.recv_ns == 0:
+            return 0
+        self.recv_ns = recv_ns
+        if self.book_recv_ns:
+            self.book_ns = max(self.book_ns, self.book_ns + (recv_ns - self.book_recv_ns) - CLOCK_BEHIND_NS)
+            self.book_recv_ns = max(self.book_recv_ns, recv_ns - CLOCK_BEHIND_NS)
+        if self.trade_recv_ns:
+            self.trade_ns = max(self.trade_ns, self.trade_ns + (recv_ns - self.trade_recv_ns) - CLOCK_BEHIND_NS)
+            self.trade_recv_ns = max(self.trade_recv_ns, recv_ns - CLOCK_BEHIND_NS)
+        self.latest_ns = max(self.latest_ns, self.book_ns, self.trade_ns)
+        for metric in self._clocked:
+            _kept(metric, metric.clock(self.book, self._time_of(metric)))
+        if self.book.live:
+            for detector in self.detectors:
+                self._heard(detector, detector.clock(self.book_ns if detector.of_book else self.trade_ns))
+        return len(self.fired)
+
+    @cython.cfunc
+    def _time_of(self, metric: Metric) -> cython.longlong:
+        if metric in self._of_book:
+            return self.book_ns
+        if metric in self._of_trades:
+            return self.trade_ns
+        return self.latest_ns
+
+    @cython.cfunc
+    def _book_time(self, book: Book, event_ns: cython.longlong, recv_ns: cython.longlong) -> cython.void:
+        self.book = book
+        self.book_ns = max(self.book_ns, event_ns if event_ns else recv_ns)
+        self.latest_ns = max(self.latest_ns, self.book_ns)
+        self.book_recv_ns = self.recv_ns = recv_ns
+        self.updates += 1
+
+    @cython.cfunc
+    def _detect(self, of_book: cython.bint) -> cython.int:
+        detector: Detector
+        if self.fired:
+            self.fired = []
+        if self.book.live:
+            for detector in self.detectors:
+                if detector.of_book == of_book:
+                    self._heard(detector, detector.step(self.book_ns if of_book else self.trade_ns))
+        return len(self.fired)
+
+    @cython.cfunc
+    def _heard(self, detector: Detector, said: cython.int) -> cython.void:
+        if said != 0:
+            self.fired.append((detector, said))
+
+    def values(self, names: list[str]) -> dict[str, float | None]:
+        """The latest values of the metrics, dicts and lists as ``name.key`` and ``name.1``; None where there is none."""
+        told: dict[str, float | None] = {}
+        for name, metric in zip(names, self.metrics, strict=True):
+            live = metric.answered == 2
+            if metric.shape == "number":
+                told[name] = metric.out[0] if live else None
+                continue
+            keys = metric.names() if metric.shape == "dict" else [str(i + 1) for i in range(len(metric.out))]
+            for i, key in enumerate(keys):
+                x = metric.out[i]
+                told[f"{name}.{key}"] = x if live and x == x else None
+        return told
+
+
+@cython.cfunc
+@cython.inline
+def _kept(metric: Metric, answered: cython.int) -> cython.void:
+    """What is no input leaves the last answer standing."""
+    if answered != 0:
+        metric.answered = answered

@@ -1,0 +1,22 @@
+from imbalanced.book cimport Book
+from imbalanced.detect.standardiser cimport Standardiser
+from imbalanced.metrics.lifecycle cimport Lifecycle
+
+cdef class Detector:
+    cdef readonly str name
+    cdef readonly str kind
+    cdef readonly object options
+    cdef readonly list metrics
+    cdef readonly Lifecycle lifecycle
+    cdef readonly Standardiser standardiser
+    cdef readonly bint of_book
+    cdef readonly double raw
+    cdef readonly double x
+    cdef public str signal_id
+    cdef public long long opened_recv_ns
+    cpdef double read(self)
+    cpdef double shape(self, double score)
+    cpdef int step(self, long long t_ns)
+    cpdef int clock(self, long long t_ns)
+    cpdef int invalid(self, long long t_ns)
+    cpdef void cut(self)

@@ -1,0 +1,265 @@
+"""Frames in, events, snapshots and signals out: the one pipeline behind live runs, replay and backtest.
+
+``feed`` does everything that one frame causes, at once and in order, and returns what it made. What the world must do for
+it (open, send, fetch, wake) is taken from ``commands``. The pipeline's own clock is a ``wake`` frame without a venue.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from imbalanced.config import fingerprint
+from imbalanced.detect import DETECTORS, FILTERS
+from imbalanced.detect.desk import Desk
+from imbalanced.detect.filters import Moment
+from imbalanced.detect.signals import build, mid_text, signal_id
+from imbalanced.events import (
+    BookChanged,
+    BookInvalid,
+    BookReplaced,
+    BookValid,
+    MetricSnapshot,
+    Proof,
+    Signal,
+    Suppressed,
+    Trade,
+)
+from imbalanced.metrics import METRICS
+from imbalanced.metrics.lifecycle import CLOSE, OPEN, OPENED
+from imbalanced.metrics.metric import Grid
+from imbalanced.session import Session
+from imbalanced.venues import VENUES
+from imbalanced.venues.codec import Endpoints, Wake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from imbalanced.config import Config
+    from imbalanced.detect.detector import Detector
+    from imbalanced.detect.filters import Filter
+    from imbalanced.events import Frame, Instrument
+    from imbalanced.lane import Lane
+    from imbalanced.venues.codec import Command
+
+NS_PER_MS = 1_000_000
+
+
+class Seat:
+    """One instrument: its lane, its desk, and what its signals rest on."""
+
+    def __init__(self, lane: Lane, desk: Desk, names: list[str], filters: dict[str, Filter]) -> None:
+        self.lane, self.desk, self.names, self.filters = lane, desk, names, filters
+        self.instrument: Instrument = lane.instrument
+        self.valid_since_ns = 0
+        self.checks: tuple[str, ...] = ()
+        self.told_updates = 0
+
+
+class Pipeline:
+    """One run's pure part. ``discover``: take instruments from the frames (recordings without a listing)."""
+
+    def __init__(self, config: Config, *, discover: bool = False) -> None:
+        self.config = config
+        self.fingerprint = fingerprint(config)
+        self.sessions: dict[str, Session] = {}
+        self.seats: dict[tuple[str, str], Seat] = {}
+        self._commands: list[Command] = []
+        self._clock_ns = config.clock_ms * NS_PER_MS
+        self._snapshots_ns = config.snapshots_ms * NS_PER_MS
+        self._ticking = False
+        self._snapshot_due_ns = 0
+        for venue, settings in config.venues.items():
+            own = settings.endpoints
+            endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
+            self.sessions[venue] = Session(VENUES[venue].codec(venue, endpoints), discover=discover)
+        self._by_event: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
+            BookChanged: self._book_changed,
+            BookReplaced: self._book_replaced,
+            BookInvalid: self._book_invalid,
+            BookValid: self._book_valid,
+            Trade: self._trade,
+        }
+
+    def feed(self, frame: Frame) -> list[Any]:
+        """Everything that this frame makes true: events, metric snapshots and signals, in order."""
+        out: list[Any] = []
+        session = self.sessions.get(frame.venue)
+        if session is not None:
+            for event in session.receive(frame):
+                out.append(event)
+                handler = self._by_event.get(type(event))
+                if handler is not None:
+                    handler(event, frame, out)
+        elif frame.kind == "wake" and not frame.venue:
+            self._tick(frame, out)
+        elif frame.kind == "stop":
+            self._stop(frame, out)
+        if not self._ticking:
+            self._ticking = True
+            self._next_tick(frame.recv_ns)
+        return out
+
+    def commands(self) -> list[Command]:
+        """What is to be done since the last time this was asked; empties the list."""
+        taken = self._commands
+        self._commands = []
+        for session in self.sessions.values():
+            if session.outbox:
+                taken.extend(session.outbox)
+                session.outbox.clear()
+        return taken
+
+    # -- instruments ---------------------------------------------------------------------------------------------------
+
+    def seat(self, venue: str, instrument: str) -> Seat | None:
+        """The seat of an instrument, made at its first book or trade."""
+        found = self.seats.get((venue, instrument))
+        if found is None:
+            lane = self.sessions[venue].lane_of(instrument)
+            if lane is None:
+                return None
+            found = self.seats[venue, instrument] = self._seated(venue, lane)
+        return found
+
+    def _seated(self, venue: str, lane: Lane) -> Seat:
+        instrument = lane.instrument
+        grid = Grid(instrument.price_scale, Decimal(instrument.tick) if instrument.tick else None)
+        specs = self.config.metrics_of(venue)
+        metrics = [METRICS[spec.metric](spec.options, grid) for spec in specs]
+        detectors = [
+            DETECTORS[spec.kind](spec.kind, spec.name, spec.options_for(instrument.symbol), grid)
+            for spec in self.config.detectors_of(venue)
+        ]
+        filters = {name: FILTERS[name](options) for name, options in self.config.filters_of(venue).items()}
+        return Seat(lane, Desk(metrics, detectors), [spec.name for spec in specs], filters)
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _book_changed(self, event: BookChanged, frame: Frame, out: list[Any]) -> None:
+        seat = self.seats.get((event.venue, event.instrument)) or self.seat(event.venue, event.instrument)
+        if seat is not None and seat.desk.book_changed(event.book, event.event_ns, event.recv_ns):
+            self._signals(seat, frame, out)
+
+    def _book_replaced(self, event: BookReplaced, frame: Frame, out: list[Any]) -> None:
+        seat = self.seat(event.venue, event.instrument)
+        if seat is not None and seat.desk.book_replaced(event.book, event.event_ns, event.recv_ns):
+            self._signals(seat, frame, out)
+
+    def _book_valid(self, event: BookValid, frame: Frame, out: list[Any]) -> None:
+        seat = self.seat(event.venue, event.instrument)
+        if seat is not None:
+            seat.valid_since_ns = event.recv_ns
+            seat.checks = event.checks
+
+    def _book_invalid(self, event: BookInvalid, frame: Frame, out: list[Any]) -> None:
+        seat = self.seat(event.venue, event.instrument)
+        if seat is not None and seat.desk.book_invalid(event.recv_ns):
+            self._signals(seat, frame, out)
+
+    def _trade(self, event: Trade, frame: Frame, out: list[Any]) -> None:
+        seat = self.seats.get((event.venue, event.instrument)) or self.seat(event.venue, event.instrument)
+        if seat is not None and seat.desk.trade(event.px, event.size, event.sign, event.event_ns, event.recv_ns):
+            self._signals(seat, frame, out)
+
+    # -- signals -------------------------------------------------------------------------------------------------------
+
+    def _signals(self, seat: Seat, frame: Frame, out: list[Any]) -> None:
+        for detector, said in seat.desk.fired:
+            if said == OPEN:
+                refusal = self._refusal(seat, detector, frame)
+                if refusal:
+                    detector.lifecycle.suppress()
+                    out.append(
+                        Suppressed(
+                            venue=seat.instrument.venue,
+                            instrument=seat.instrument.symbol,
+                            recv_ns=frame.recv_ns,
+                            kind=detector.kind,
+                            filter=refusal,
+                        )
+                    )
+                    continue
+                detector.signal_id = signal_id(seat.instrument.venue, seat.instrument.symbol, detector, frame)
+                detector.opened_recv_ns = frame.recv_ns
+            out.append(self._signal(seat, detector, said, frame))
+
+    def _refusal(self, seat: Seat, detector: Detector, frame: Frame) -> str:
+        """The first filter that says no; empty when none does."""
+        now = Moment(seat.desk, seat.valid_since_ns, frame.recv_ns)
+        return next((name for name, one in seat.filters.items() if not one.check(detector, now)), "")
+
+    def _signal(self, seat: Seat, detector: Detector, said: int, frame: Frame) -> Signal:
+        desk, instrument = seat.desk, seat.instrument
+        ts_ns = (desk.book_ns if detector.of_book else desk.trade_ns) or desk.latest_ns
+        proof = Proof(
+            book_seq=seat.lane.sync.last_id if seat.lane.valid else -1,
+            book_age_ms=(frame.recv_ns - seat.valid_since_ns) // NS_PER_MS,
+            checks=[*seat.checks, *seat.filters] if said == OPEN else list(seat.checks),
+            gaps_1h=seat.lane.gaps_1h(frame.recv_ns),
+        )
+        identity = {"venue": instrument.venue, "instrument": instrument.symbol, "config": self.fingerprint}
+        return build(
+            detector,
+            said,
+            frame=frame,
+            ts_ns=ts_ns,
+            mid=mid_text(desk.book, instrument.price_scale),
+            proof=proof,
+            identity=identity,
+        )
+
+    def _stop(self, frame: Frame, out: list[Any]) -> None:
+        """The orderly end: every open signal is closed, in the order of their ids."""
+        still_open = [
+            (detector.signal_id, detector.name, seat, detector)
+            for seat in self.seats.values()
+            for detector in seat.desk.detectors
+            if detector.lifecycle.state == OPENED
+        ]
+        for _, _, seat, detector in sorted(still_open, key=lambda one: one[:2]):
+            detector.lifecycle.invalid(seat.desk.latest_ns)
+            signal = self._signal(seat, detector, CLOSE, frame)
+            out.append(_because(signal, "shutdown"))
+
+    # -- the clock -----------------------------------------------------------------------------------------------------
+
+    def _next_tick(self, now_ns: int) -> None:
+        self._commands.append(Wake(venue="", at_ns=(now_ns // self._clock_ns + 1) * self._clock_ns))
+
+    def _tick(self, frame: Frame, out: list[Any]) -> None:
+        self._next_tick(frame.recv_ns)
+        snapshot = frame.recv_ns >= self._snapshot_due_ns
+        if snapshot:
+            self._snapshot_due_ns = (frame.recv_ns // self._snapshots_ns + 1) * self._snapshots_ns
+        for seat in self.seats.values():
+            fired = seat.desk.clock(frame.recv_ns)
+            if seat.filters:
+                now = Moment(seat.desk, seat.valid_since_ns, frame.recv_ns)
+                for one in seat.filters.values():
+                    one.observe(now)
+            if fired:
+                self._signals(seat, frame, out)
+            if snapshot and seat.desk.updates != seat.told_updates:
+                out.append(self._snapshot(seat, frame))
+
+    def _snapshot(self, seat: Seat, frame: Frame) -> MetricSnapshot:
+        conflated = seat.desk.updates - seat.told_updates
+        seat.told_updates = seat.desk.updates
+        return MetricSnapshot(
+            venue=seat.instrument.venue,
+            instrument=seat.instrument.symbol,
+            ts_ns=seat.desk.latest_ns,
+            recv_ns=frame.recv_ns,
+            book_seq=seat.lane.sync.last_id if seat.lane.valid else -1,
+            mid=mid_text(seat.desk.book, seat.instrument.price_scale),
+            values=seat.desk.values(seat.names),
+            conflated=conflated,
+        )
+
+
+def _because(signal: Signal, reason: Any) -> Signal:
+    """The same close for another reason."""
+    return replace(signal, reason=reason)
