@@ -1,8 +1,8 @@
 """What a venue lists: symbols, tick sizes, contract sizes, status. The only home of ccxt.
 
-ccxt is large (it costs seconds and 100 MB to import), and what it does here takes one request: it runs in a child
-process that prints what it found and is gone. The daemon itself never imports it. What was found is kept in a file, so
-that a start needs no network when the list is young, and is possible with an old one when the venue's REST is down.
+ccxt is large and needed for one or two requests: it runs in a child process that prints what it found and is gone. The
+daemon itself never imports it. What was found is kept in a file, so that a start needs no network when the list is
+young, and is possible with an old one when the venue's REST is down.
 
 Errors::
 
@@ -69,9 +69,9 @@ class Ranking(Protocol):
 
 
 class Instruments:
-    """A venue's list. ``stale_since`` is when it was fetched, where it is older than wished and the venue is down.
+    """A venue's list. ``stale_since``: when it was fetched, where it is older than wished and the venue is down.
 
-    ``order`` says what "largest" means here: traded value of the last 24 h, or, where nobody told, the venue's own order.
+    ``order`` says what "largest" means here: traded value of the last 24 h or, if nobody told, the venue's own order.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class _Found(Struct, frozen=True, kw_only=True):
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
-    """The file. ``volumes`` is None where nobody asked for them."""
+    """The file. ``volumes`` is None where nobody asked for them, or asked in vain: the next one who wants them asks."""
 
     format: Literal["imbalanced instruments"]
     version: int
@@ -254,13 +254,13 @@ def _read(path: Path, job: _Job, log: FilteringBoundLogger) -> _Kept | None:
 
 
 def _write(path: Path, job: _Job, found: _Found, log: FilteringBoundLogger) -> None:
-    """Beside the target, then renamed: a reader sees the old file or the new one. Without a file we can do, so no error."""
+    """Beside the target, then renamed: a reader sees the old file or the new one. Failing does no harm."""
     kept = _Kept(
         format="imbalanced instruments",
         version=_VERSION,
         source=_source(job),
         fetched_ns=time.time_ns(),
-        volumes=found.volumes if job.volumes else None,
+        volumes=found.volumes or None,
         instruments=found.instruments,
     )
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -278,9 +278,13 @@ def _write(path: Path, job: _Job, found: _Found, log: FilteringBoundLogger) -> N
 def _list(job: _Job) -> _Found:
     """Asks the venue through ccxt."""
     ccxt: Any = importlib.import_module("ccxt")
-    # `number: str` keeps the venue's own decimals: ticks never go through a float.
     exchange = getattr(ccxt, job.spec.exchange_id)(
-        {"options": job.spec.options, "timeout": int(job.timeout_s * 1000), "number": str}
+        {
+            "options": job.spec.options,
+            "timeout": int(job.timeout_s * 1000),
+            "number": str,  # the venue's own decimals: ticks never go through a float
+            "enableRateLimit": False,  # it would sleep for a second or two between our two requests
+        }
     )
     exchange.has["fetchCurrencies"] = False  # needs a key on some venues, and tells nothing of instruments
     if job.rest:

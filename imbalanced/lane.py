@@ -22,8 +22,10 @@ RESYNCS_MAX, RESYNC_WINDOW_NS = 5, 600 * S
 COOL_DOWN_FIRST_NS, COOL_DOWN_MOST_NS = 60 * S, 600 * S
 STABLE_NS = 60 * S
 HOUR_NS = 3600 * S
-# A stream is stale after so many of its own usual intervals, within these bounds.
-STALE_INTERVALS, STALE_LEAST_NS, STALE_MOST_NS = 50.0, 10 * S, 120 * S
+# A stream is stale after so many of its own usual intervals, or of its longest of late, within these bounds; one that has
+# not spoken so often yet has no usual interval, and gets the upper bound.
+STALE_INTERVALS, STALE_LONGEST, STALE_LEAST_NS, STALE_MOST_NS = 50.0, 3.0, 30 * S, 120 * S
+STALE_KNOWN = 200
 
 
 class Lane:
@@ -43,6 +45,7 @@ class Lane:
         self.trade_id = -1
         self._attempts = 0
         self._cool_downs = 0
+        self.losses = 0
         self._lost_ns: list[int] = []
 
     @property
@@ -68,6 +71,7 @@ class Lane:
                 self._cool_downs = 0
             self._lost_ns = [at for at in self._lost_ns if at > now_ns - HOUR_NS]
             self._lost_ns.append(now_ns)
+            self.losses += 1
             self.since_ns = now_ns
         self.why = why
         self.failed(now_ns)
@@ -92,5 +96,7 @@ class Lane:
 
     def stale_after_ns(self) -> int:
         """How long this stream may be silent before it is stale."""
-        usual = int(self.sync.interval_ns * STALE_INTERVALS)
-        return min(max(usual, STALE_LEAST_NS), STALE_MOST_NS)
+        if self.sync.heard_count < STALE_KNOWN:
+            return STALE_MOST_NS
+        usual = max(self.sync.interval_ns * STALE_INTERVALS, self.sync.longest_ns * STALE_LONGEST)
+        return min(max(int(usual), STALE_LEAST_NS), STALE_MOST_NS)

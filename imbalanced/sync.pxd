@@ -14,7 +14,10 @@ cdef class BookSync:
     cdef public int old_in_a_row
     cdef public long long image_id
     cdef public long long heard_ns
+    cdef public long long heard_count
     cdef public double interval_ns
+    cdef public double longest_ns
+    cdef void _heard(self, long long recv_ns)
     cpdef void begin(self)
     cpdef void idle(self)
     cpdef int diff(self, Diff diff, long long recv_ns)

@@ -64,7 +64,9 @@ class BookSync:
         self.crossed_since_ns = 0
         self.old_in_a_row = 0
         self.heard_ns = 0
+        self.heard_count = 0
         self.interval_ns = 0.0
+        self.longest_ns = 0.0
 
     @cython.ccall
     def begin(self) -> cython.void:
@@ -86,15 +88,22 @@ class BookSync:
     @cython.ccall
     def diff(self, diff: Diff, recv_ns: cython.longlong) -> cython.int:
         """One diff: APPLIED in a live book; BUFFERED, IGNORED (old); or why the book was lost."""
-        # The usual interval between diffs, against which a silence is judged; it follows slowly (about 64 diffs).
-        if self.heard_ns > 0:
-            self.interval_ns += (recv_ns - self.heard_ns - self.interval_ns) / 64.0
-        self.heard_ns = recv_ns
+        self._heard(recv_ns)
         if self.state == LIVE:
             return self._live(diff, recv_ns)
         if self.state == BUFFERING:
             return self._buffered(diff)
         return IGNORED
+
+    @cython.cfunc
+    def _heard(self, recv_ns: cython.longlong) -> cython.void:
+        """The usual interval between diffs and the longest of late, against which a silence is judged."""
+        gap: cython.double = recv_ns - self.heard_ns
+        if self.heard_ns > 0:
+            self.heard_count += 1
+            self.interval_ns += (gap - self.interval_ns) / min(self.heard_count, 64)
+            self.longest_ns = max(gap, self.longest_ns * 0.999)
+        self.heard_ns = recv_ns
 
     @cython.cfunc
     def _follows(self, diff: Diff) -> cython.bint:

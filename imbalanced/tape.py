@@ -18,6 +18,7 @@ import gzip
 import re
 import zlib
 from binascii import Error as Base64Error
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -182,3 +183,29 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Recorder:
+    """Recordings of a long run: a new file every ``rotate_ns``, named by its begin in UTC."""
+
+    def __init__(self, folder: Path, rotate_ns: int) -> None:
+        self._folder = folder
+        self._rotate_ns = rotate_ns
+        self._writer: Writer | None = None
+        self._until_ns = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, frame: Frame) -> None:
+        """One more frame, in a new file when it is time."""
+        if self._writer is None or frame.recv_ns >= self._until_ns:
+            self.close()
+            self._until_ns = (frame.recv_ns // self._rotate_ns + 1) * self._rotate_ns
+            begin = datetime.fromtimestamp(frame.recv_ns / S, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+            self._writer = Writer(self._folder / f"{begin}.jsonl.gz", started_ns=frame.recv_ns)
+        self._writer.write(frame)
+
+    def close(self) -> None:
+        """The file in progress is complete."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

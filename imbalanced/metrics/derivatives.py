@@ -49,10 +49,10 @@ class OiImbalance(Metric):
     """``{quadrant, oi_change_bps, price_change_bps, score}``: what changing open interest says about a price move.
 
     Changes are against the values as of ``t - window``. ``quadrant``: price up with more open interest ``long_build``,
-    with less ``short_cover``; price down with more ``short_build``, with less ``long_unwind``; else ``flat``. ``score
-    = sgn(price) |oi change| w`` in basis points, ``w`` 1 for new positions, 1/2 for closed ones, 0 for flat; positive:
-    buyers open, or shorts cover. No value: nothing as old as the window, or open interest (or price) was 0 then. Use
-    contracts times multiplier, never the quote value, which moves with the price. Input: oi.
+    with less ``short_cover``; price down with more ``short_build``, with less ``long_unwind``; else ``flat``.
+    ``score = sgn(price) |oi change| w`` in basis points, ``w`` 1 for new positions, 1/2 for closed ones, 0 for flat;
+    positive: buyers open, or shorts cover. No value: nothing as old as the window, or open interest (or price) was 0
+    then. Use contracts times multiplier, never the quote value, which moves with the price. Input: oi.
     """
 
     Options: ClassVar[type[Struct]] = OiImbalanceOptions
@@ -124,10 +124,10 @@ class LongShortRatio(Metric):
 class FundingPressure(Metric):
     """``{rate_8h_bps, annual, basis_bps}``: what longs pay shorts, and how far the mark is above the index.
 
-    ``rate_8h = rate * 8 / interval_h`` in basis points, ``annual = rate_8h * 3 * 365`` as a fraction, ``basis = (mark
-    - index) / index * 1e4``. Positive: longs pay. A fraction goes in, not a percentage. Predicted and settled rates
-    are different series. A part without a value: an interval, or an index, of 0, or what the venue does not say.
-    Input: funding.
+    ``rate_8h = rate * 8 / interval_h`` in basis points, ``annual = rate_8h * 3 * 365`` as a fraction,
+    ``basis = (mark - index) / index * 1e4``. Positive: longs pay. A fraction goes in, not a percentage. Predicted and
+    settled rates are different series. A part without a value: an interval, or an index, of 0, or what the venue does
+    not say. Input: funding.
     """
 
     inputs: ClassVar[str] = "funding"

@@ -73,8 +73,8 @@ class AtrStop(Metric):
     """``{atr, stop: close - side * multiple * atr}``, prices: a stop at some average true ranges.
 
     True range: ``high - low`` of the first bar, then ``max(h - l, |h - c_prev|, |l - c_prev|)``. The mean of the first
-    ``bars``, then Wilder's ``(atr (n - 1) + range) / n``. No value: fewer bars. Input: row, ``x = [high, low,
-    close]``. Source: Wilder 1978.
+    ``bars``, then Wilder's ``(atr (n - 1) + range) / n``. No value: fewer bars. Input: row,
+    ``x = [high, low, close]``. Source: Wilder 1978.
     """
 
     Options: ClassVar[type[Struct]] = AtrStopOptions
@@ -182,11 +182,10 @@ class DeltaHedgeOptions(Struct, frozen=True, kw_only=True):
 
 
 class DeltaHedge(Metric):
-    """What to trade now to be neutral, base units, positive buys: ``-net_delta``, or less while the market pushes
-    against it.
+    """What to trade now to be neutral: ``-net_delta``, or less while the market pushes against it.
 
-    0 within the band. If ``need * signal < 0`` (selling into buyers, buying into sellers): ``need (1 - gain
-    |signal|)``, the rest waits. Always a value on a row. Input: row, ``x = {net_delta, signal}``.
+    Base units, positive buys. 0 within the band. If ``need * signal < 0`` (selling into buyers, buying into sellers):
+    ``need (1 - gain |signal|)``, the rest waits. Always a value on a row. Input: row, ``x = {net_delta, signal}``.
     """
 
     Options: ClassVar[type[Struct]] = DeltaHedgeOptions

@@ -125,14 +125,13 @@ class StrikeSkewOptions(Struct, frozen=True, kw_only=True):
 
 
 class OiStrikeSkew(Metric):
-    """``{oi_weighted_strike, distance_bps, above_below, skewness}`` of the open interest of one expiry over its
-    strikes.
+    """``{oi_weighted_strike, distance_bps, above_below, skewness}`` of one expiry's open interest over strikes.
 
-    ``oi_weighted_strike = K = sum o k / sum o`` (price units), ``distance_bps = (K - S) / S * 1e4``, ``above_below =
-    (open interest above S - below) / (both)`` in [-1, 1], strikes at S in neither; ``skewness`` the third standardised
-    moment of the strikes. ``S`` is the underlying of the event, of whatever expiry. Positive: positions lie above the
-    price. A part without a value: nothing above or below; one distinct strike (skewness). No value at all: no open
-    interest. Input: option.
+    ``oi_weighted_strike = K = sum o k / sum o`` (price units), ``distance_bps = (K - S) / S * 1e4``,
+    ``above_below = (open interest above S - below) / (both)`` in [-1, 1], strikes at S in neither; ``skewness`` the
+    third standardised moment of the strikes. ``S`` is the underlying of the event, of whatever expiry. Positive:
+    positions lie above the price. A part without a value: nothing above or below; one distinct strike (skewness). No
+    value at all: no open interest. Input: option.
     """
 
     Options: ClassVar[type[Struct]] = StrikeSkewOptions

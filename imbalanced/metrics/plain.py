@@ -25,7 +25,7 @@ def decimal(given: object, what: str, *, least: int | None = None) -> Decimal:
             value = Decimal(str(given))
         except InvalidOperation:
             value = None
-    if value is None or not value.is_finite() or abs(value.adjusted()) > 300:
+    if value is None or not value.is_finite() or abs(value.adjusted()) > 100:
         raise ValueError(f"{what} is {given!r}, expected a finite number as decimal text")
     if least is not None and value < least:
         raise ValueError(f"{what} is {given!r}, expected at least {least}")

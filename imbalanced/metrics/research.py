@@ -24,8 +24,10 @@ Real = TypeVar("Real", float, Fraction)
 
 
 class LabelOptions(Struct, frozen=True, kw_only=True):
-    """``k``: the mean of the next so many mids is compared (count, default 10). ``alpha_bps``: a smaller move is
-    neutral (basis points, default 1).
+    """How far ahead, and what is no move.
+
+    ``k``: the mean of the next so many mids is compared (count, default 10).
+    ``alpha_bps``: a move up to this is neutral (basis points, default 1).
     """
 
     k: AtLeastOne = 10
@@ -254,9 +256,9 @@ Table = tuple[tuple[float | None, ...], ...]
 def fit_microprice(
     states: Iterable[Touch], tick: int, *, bins: int = 10, spreads: int = 5, max_iterations: int = 10_000
 ) -> Table:
-    """The micro-price table ``G[bin][spread in ticks - 1]`` in ticks, from successive book states (``tick`` in price
-    units).
+    """The micro-price table ``G[bin][spread in ticks - 1]`` in ticks, from successive book states.
 
+    ``tick`` is the price step in the unit of the states' prices.
     States are ``bins`` of ``I = qb / (qb + qa)`` times a spread of 1 to ``spreads`` ticks; wider, locked or crossed
     books are no state and break the chain. Each transition is counted together with its mirror image (``I`` -> 1 -
     ``I``, move -> -move), without which the sum need not converge. None: a state that was never left, or from which no

@@ -42,8 +42,7 @@ class EwmaOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class EwmaZscore(Metric):
-    """``(x - mu) / sqrt(var)`` clipped to +-``clip``, in standard deviations: against the exponential mean of before
-    ``x``.
+    """``(x - mu) / sqrt(var)``, standard deviations, clipped to +-``clip``; both are exponential and of before ``x``.
 
     Then ``a = 1 - 2 ** (-dt / half_life)``, ``d = x - mu``, ``var = (1 - a)(var + a d^2)``, ``mu += a d``. Positive:
     above its mean. No value: fewer than ``min_count`` values before, or no variance (all equal so far). A null value
@@ -197,8 +196,11 @@ class SortedRing:
 
 
 class RobustOptions(Struct, frozen=True, kw_only=True):
-    """``window``: the last so many values (count, default 300). ``min_count``: values that must be there (count,
-    default 30)."""
+    """Over how many values.
+
+    ``window``: the last so many values (count, default 300).
+    ``min_count``: values that must be there (count, default 30).
+    """
 
     window: AtLeastOne = 300
     min_count: AtLeastOne = 30
@@ -206,10 +208,9 @@ class RobustOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class RobustZscore(Metric):
-    """``0.674489750196082 (x - median) / MAD`` over the last ``window`` values before ``x``; about standard
-    deviations.
+    """``0.674489750196082 (x - median) / MAD`` over the last ``window`` values before ``x``.
 
-    ``MAD = median |y - median|``; the factor makes it agree with a z-score on normal data. Positive: above the median.
+    ``MAD = median |y - median|``; the factor makes it standard deviations on normal data. Positive: above the median.
     No value: fewer than ``min_count`` values before, or the MAD is 0 (half of them are equal). A null value changes
     nothing. ``score`` and ``update`` are its two halves for live use. Input: values.
     """
@@ -274,12 +275,11 @@ class QuantileOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class RollingQuantile(Metric):
-    """The ``q`` quantile of the last ``window`` values before this one, in their unit: linear between the sorted
-    values.
+    """The ``q`` quantile of the last ``window`` values before this one, in their unit.
 
-    ``pos = q (n - 1)``, ``i = floor(pos)``, ``y_i + (pos - i)(y_{i+1} - y_i)`` (type 7). No value: fewer than
-    ``min_count`` before. A null value changes nothing. Live use: ``threshold``, ``rank`` (share of the past below
-    ``x``, ties half) and ``update``. Input: values.
+    Linear between the sorted values: ``pos = q (n - 1)``, ``i = floor(pos)``, ``y_i + (pos - i)(y_{i+1} - y_i)`` (type
+    7). No value: fewer than ``min_count`` before. A null value changes nothing. Live use: ``threshold``, ``rank``
+    (share of the past below ``x``, ties half) and ``update``. Input: values.
     """
 
     Options: ClassVar[type[Struct]] = QuantileOptions

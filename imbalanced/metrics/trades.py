@@ -45,11 +45,11 @@ class TradeImbalanceOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class TradeImbalance(Metric):
-    """``sum s v / sum v`` over sided trades in the window, in [-1, 1]; ``s`` = +1 buy taker, -1 sell taker, ``v``
-    volume.
+    """``sum s v / sum v`` over the sided trades in the window, in [-1, 1].
 
-    Positive: buyers are the aggressors. No value: no sided trade in the window. Inputs: trades, clock.
-    Source: Silantyev 2019 (trade flow explains contemporaneous moves of a crypto perpetual better than order flow).
+    ``s`` = +1 buy taker, -1 sell taker, ``v`` volume. Positive: buyers are the aggressors. No value: no sided trade in
+    the window. Inputs: trades, clock. Source: Silantyev 2019 (trade flow explains contemporaneous moves of a crypto
+    perpetual better than order flow).
     """
 
     Options: ClassVar[type[Struct]] = TradeImbalanceOptions
@@ -148,9 +148,9 @@ class SessionOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class Cvd(Metric):
-    """Cumulative volume delta: the running ``sum s * size`` of the session, in base units; positive: net bought by
-    takers.
+    """Cumulative volume delta: the running ``sum s * size`` of the session, in base units.
 
+    Positive: net bought by takers.
     The session is ``floor(t / session)``; when it changes the sum starts again at 0 before the trade is added. A trade
     without a side adds 0 but may start a session. Always a value on a trade. Input: trades.
     """
@@ -312,12 +312,12 @@ class HawkesOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class HawkesImbalance(Metric):
-    """``{buy, sell, imbalance}``: self-exciting arrival rates of takers per side (1/s), ``(buy - sell) / (buy +
-    sell)``.
+    """``{buy, sell, imbalance}``: self-exciting arrival rates of takers per side (1/s), and their imbalance.
 
-    ``buy = mu + X_buy``; each buy adds ``jump`` to ``X_buy``, which halves every ``half_life``. Size does not matter.
-    Positive: buyers arrive faster. ``imbalance`` has no value when both rates are 0 (``mu`` 0 and no sided trade yet).
-    Inputs: trades, clock. Source: Hawkes 1971; Bacry, Mastromatteo & Muzy 2015.
+    ``imbalance = (buy - sell) / (buy + sell)``, ``buy = mu + X_buy``; each buy adds ``jump`` to ``X_buy``, which
+    halves every ``half_life``. Size does not matter. Positive: buyers arrive faster. ``imbalance`` has no value when
+    both rates are 0 (``mu`` 0 and no sided trade yet). Inputs: trades, clock. Source: Hawkes 1971; Bacry, Mastromatteo
+    & Muzy 2015.
     """
 
     Options: ClassVar[type[Struct]] = HawkesOptions
@@ -382,8 +382,7 @@ class HawkesImbalance(Metric):
 
 @cython.cclass
 class PriceMoments:
-    """Volume, mean and spread of prices over a window, or over all since the last ``clear`` where nothing is ever
-    evicted.
+    """Volume, mean and spread of prices over a window, or of everything if nothing is ever evicted.
 
     Every part is ``(q, mean, m2)`` with ``m2 = sum q (p - mean)^2``; two parts are joined by Chan's formula, which
     subtracts no large numbers from one another. The window is a queue of two halves as in ``windows.Sums``. Prices are
@@ -563,12 +562,11 @@ class VwapOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class VwapDeviation(Metric):
-    """``{vwap, sigma, z: (p - vwap) / sigma, bps: (p - vwap) / vwap * 1e4}`` of the trade's price ``p``, this trade
-    included.
+    """``{vwap, sigma, z: (p - vwap) / sigma, bps: (p - vwap) / vwap * 1e4}`` of the trade's price ``p``.
 
-    ``vwap = sum p q / sum q`` and ``sigma = sqrt(sum q (p - vwap)^2 / sum q)`` in price units. Positive: above the
-    average price; that is no pressure by itself, detectors choose reversion or trend. With one distinct price
-    ``sigma`` is 0 and ``z`` has no value. Input: trades, with a side or not.
+    This trade is included: ``vwap = sum p q / sum q`` and ``sigma = sqrt(sum q (p - vwap)^2 / sum q)`` in price units.
+    Positive: above the average price; that is no pressure by itself, detectors choose reversion or trend. With one
+    distinct price ``sigma`` is 0 and ``z`` has no value. Input: trades, with a side or not.
     """
 
     Options: ClassVar[type[Struct]] = VwapOptions

@@ -91,8 +91,7 @@ class VolumeSpikeOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class VolumeSpike(Metric):
-    """``{score: V_k / mean(V_b, b != k), delta_ratio: N_k / V_k}``: volume at this trade's price bucket against the
-    others.
+    """``{score: V_k / mean(V_b, b != k), delta_ratio: N_k / V_k}``: volume at this price against other prices.
 
     ``k = floor(price / bucket)``; ``V`` and ``N`` are volume and signed volume per bucket over the window, this trade
     included. ``score`` is unsigned, ``delta_ratio`` in [-1, 1], positive: bought by takers. No value: fewer than
@@ -261,10 +260,10 @@ class AbsorptionOptions(Struct, frozen=True, kw_only=True):
 class Absorption(Metric):
     """``-n / ref_volume`` if net taker volume ``n`` of the window did not move the price, else 0; not clipped.
 
-    0 if ``|n| < min_net``, or if the mid moved more than ``max_move_ticks`` in the direction of ``n`` since ``t -
-    window`` (or since the first state of this book, if that is younger). Positive: sellers hit a wall of buyers. No
-    value: the book is not live, crossed or one-sided, or the trade has no side; such trades are not counted. A new or
-    invalid book ends everything. ``min_net`` and ``ref_volume`` are attributes and may follow the market. Inputs:
+    0 if ``|n| < min_net``, or if the mid moved more than ``max_move_ticks`` in the direction of ``n`` since
+    ``t - window`` (or since the first state of this book, if that is younger). Positive: sellers hit a wall of buyers.
+    No value: the book is not live, crossed or one-sided, or the trade has no side; such trades are not counted. A new
+    or invalid book ends everything. ``min_net`` and ``ref_volume`` are attributes and may follow the market. Inputs:
     book, sided trades (which answer). Called absorption or iceberg detection by traders; see also Hautsch & Huang
     2012.
     """
@@ -354,8 +353,10 @@ class Absorption(Metric):
 
 
 class VpinOptions(Struct, frozen=True, kw_only=True):
-    """``bucket_volume``: volume of one bucket (base units, required; about 1/50 of a usual day). ``buckets``: how many
-    of them are averaged (count, default 50).
+    """How large the buckets are.
+
+    ``bucket_volume``: volume of one bucket (base units, required; about 1/50 of a usual day).
+    ``buckets``: how many of them are averaged (count, default 50).
     """
 
     bucket_volume: Positive
@@ -364,14 +365,13 @@ class VpinOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class Vpin(Metric):
-    """``{vpin: sum |b_j - s_j| / (n V), signed: sum (b_j - s_j) / (n V)}`` over the last ``n`` full volume buckets of
-    size ``V``.
+    """``{vpin: sum |b_j - s_j| / (n V), signed: sum (b_j - s_j) / (n V)}`` over the last ``n`` full buckets.
 
-    Each sided trade fills buckets, split over as many as it fills; ``b``, ``s`` are a bucket's buy and sell volume.
-    ``vpin`` in [0, 1] is the toxicity of flow, ``signed`` in [-1, 1] positive: bought. No value: the trade fills no
-    bucket, or fewer than ``n`` are full. A bucket is full when at most 1e-9 of it is missing. Input: sided trades.
-    Taker sides are known here, so there is no bulk classification. Source: Easley, Lopez de Prado & O'Hara 2012;
-    warning: Andersen & Bondarenko 2014.
+    Each sided trade fills buckets of volume ``V``, split over as many as it fills; ``b``, ``s`` are a bucket's buy and
+    sell volume. ``vpin`` in [0, 1] is the toxicity of flow, ``signed`` in [-1, 1] positive: bought. No value: the
+    trade fills no bucket, or fewer than ``n`` are full. A bucket is full when at most 1e-9 of it is missing. Input:
+    sided trades. Taker sides are known here, so there is no bulk classification. Source: Easley, Lopez de Prado &
+    O'Hara 2012; warning: Andersen & Bondarenko 2014.
     """
 
     Options: ClassVar[type[Struct]] = VpinOptions
@@ -453,8 +453,10 @@ class Vpin(Metric):
 
 
 class KyleOptions(Struct, frozen=True, kw_only=True):
-    """``intervals``: the last so many rows (count, default 300). ``min_intervals``: rows that must be there (count,
-    default 30).
+    """Over how many rows.
+
+    ``intervals``: the last so many rows (count, default 300).
+    ``min_intervals``: rows that must be there (count, default 30).
     """
 
     intervals: AtLeastOne = 300
@@ -463,8 +465,7 @@ class KyleOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class KyleLambda(Metric):
-    """``{lambda, r2}``: price impact of flow, the slope of mid changes (bps) on signed volume (base), and how much it
-    explains.
+    """``{lambda, r2}``: price impact of flow, the slope of mid changes on signed volume, and what it explains.
 
     ``lambda = sum (x - mx)(y - my) / sum (x - mx)^2`` in basis points per base unit, ``r2`` in [0, 1]. Positive:
     buying lifts the price. No value: fewer than ``min_intervals`` rows, or one distinct volume; ``r2`` has none when

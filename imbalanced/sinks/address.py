@@ -11,11 +11,21 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-__all__ = ["AddressError", "AddressInUse", "AddressUnusable", "host_allowed", "hostname", "is_loopback", "listening"]
+__all__ = [
+    "AddressError",
+    "AddressInUse",
+    "AddressUnusable",
+    "host_allowed",
+    "hostname",
+    "is_free",
+    "is_loopback",
+    "listening",
+]
 
 
 class AddressError(Exception):
@@ -68,3 +78,15 @@ def host_allowed(bound: str, header: str | None, extra: tuple[str, ...] = ()) ->
         return True
     host = hostname(header or "")
     return host is not None and (host in extra or (is_loopback(bound) and is_loopback(host)))
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether this port can be bound now (0 always can)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -7,6 +7,7 @@ of one journal's life: lines do not say the epoch (a replay gives the same bytes
 from __future__ import annotations
 
 import os
+import stat
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -69,6 +70,8 @@ class JsonlSink:
 
 def _last_seq(file: BinaryIO, path: str) -> int:
     """The ``seq`` of the last whole line, 0 for an empty file; half a line left by a crash is cut off."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return 0  # a device or a pipe keeps nothing that could be read back
     size = file.seek(0, os.SEEK_END)
     start = max(0, size - TAIL_BYTES)
     file.seek(start)

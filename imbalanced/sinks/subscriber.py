@@ -129,7 +129,7 @@ class Subscriber:
         }
 
     async def serve(self, welcome: bytes, *, authorized: bool) -> Verdict | None:
-        """Talk until either side has enough; the verdict if it was us, after the close code was sent."""
+        """Talk until either side has enough; the verdict to close with if it was us."""
         self._authorized = self._authorized or authorized
         self._outbox.append(welcome)
         self._wake.set()
@@ -143,8 +143,6 @@ class Subscriber:
         for task in done:
             if (fault := task.exception()) and not isinstance(fault, ConnectionClosed):
                 raise fault
-        if self._verdict is not None:
-            await self._connection.close(self._verdict.code, self._verdict.reason)
         return self._verdict
 
     def wake(self) -> None:

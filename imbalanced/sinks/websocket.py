@@ -22,7 +22,7 @@ from imbalanced.journal import Journal
 from imbalanced.sinks.address import host_allowed, hostname, is_loopback, listening
 from imbalanced.sinks.hub import Hub
 from imbalanced.sinks.sink import Batch
-from imbalanced.sinks.subscriber import CLOSES, FULL, STOPPING, Limits, Subscriber
+from imbalanced.sinks.subscriber import CLOSES, FULL, STOPPING, Limits, Subscriber, Verdict
 from imbalanced.sinks.wire import VERSION, message
 
 __all__ = ["WebsocketOptions", "WebsocketSink"]
@@ -116,13 +116,15 @@ class WebsocketSink:
         handlers = set(server.handler_tasks)
         if handlers:
             await asyncio.wait(handlers, timeout=self._options.goodbye_s)
+        for connection in server.connections:  # those that did not even take the last words in time
+            connection.transport.abort()
         server.close(code=1001, reason="going away")
         await server.wait_closed()
 
     async def _handle(self, connection: ServerConnection) -> None:
         if self.subscribers >= self._options.limits.max_subscribers:
             self.dropped[FULL.label] += 1
-            await connection.close(FULL.code, FULL.reason)
+            await self._part(connection, FULL)
             return
         subscriber = Subscriber(
             connection, self._journal, self._hub, self._options.limits, self._is_token if self._tokens else None
@@ -132,9 +134,20 @@ class WebsocketSink:
             verdict = await subscriber.serve(self._welcome(), authorized=self._bearer(connection))
         finally:
             self._subscribers.discard(subscriber)
-        if verdict is not None and verdict is not STOPPING:
+        if verdict is None:
+            return
+        if verdict is not STOPPING:
             self.dropped[verdict.label] += 1
             log.info("subscriber_dropped", reason=verdict.label, code=verdict.code, peer=connection.remote_address)
+        await self._part(connection, verdict)
+
+    async def _part(self, connection: ServerConnection, verdict: Verdict) -> None:
+        """Close with a deadline: to a peer that does not read, even the close frame would wait for ever."""
+        try:
+            async with asyncio.timeout(self._options.goodbye_s):
+                await connection.close(verdict.code, verdict.reason)
+        except TimeoutError:
+            connection.transport.abort()
 
     def _welcome(self) -> bytes:
         limits = self._options.limits
@@ -163,7 +176,7 @@ class WebsocketSink:
         options = self._options
         if request.path.split("?")[0] != PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, f"the stream is at {PATH}\n")
-        if not host_allowed(options.host, request.headers.get("Host"), options.hosts):
+        if not host_allowed(options.host, _header(request, "Host"), options.hosts):
             return connection.respond(HTTPStatus.MISDIRECTED_REQUEST, "unknown Host\n")
         if not self._origin_allowed(request):
             return connection.respond(HTTPStatus.FORBIDDEN, "Origin not allowed\n")
@@ -176,19 +189,19 @@ class WebsocketSink:
 
     def _origin_allowed(self, request: Request) -> bool:
         """Browsers let any page open a websocket anywhere and only say which page it was; other clients say nothing."""
-        origin = request.headers.get("Origin")
+        origin = _header(request, "Origin")
         if origin is None:
             return True
         name = hostname(origin) if "://" in origin else None
         if name is None:
             return False
-        host = hostname(request.headers.get("Host") or "")
+        host = hostname(_header(request, "Host") or "")
         ours = name == host or (is_loopback(self._options.host) and is_loopback(name))
         return ours or name in self._options.origins
 
     def _bearer(self, connection: ServerConnection) -> bool:
         request = connection.request
-        header = request.headers.get("Authorization", "") if request is not None else ""
+        header = (_header(request, "Authorization") if request is not None else None) or ""
         scheme, _, token = header.partition(" ")
         return scheme.lower() == "bearer" and self._is_token(token.strip())
 
@@ -196,3 +209,9 @@ class WebsocketSink:
         # All are compared, each in constant time: neither which one nor how much of it was right can be measured.
         given = token.encode()
         return sum(hmac.compare_digest(given, known) for known in self._tokens) > 0
+
+
+def _header(request: Request, name: str) -> str | None:
+    """The value of a header; "" if it was sent twice, which no honest client does and no check of ours passes."""
+    values = request.headers.get_all(name)
+    return values[0] if len(values) == 1 else ("" if values else None)

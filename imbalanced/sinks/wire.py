@@ -32,7 +32,8 @@ VERSION = 1
 Channel = Literal["signals", "metrics", "status"]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Words = Annotated[tuple[Word, ...], Meta(min_length=1, max_length=1000)]
-RequestId = int | Annotated[str, Meta(max_length=64)] | None
+MAX_INT = 2**53 - 1  # what JavaScript can count to
+RequestId = Annotated[int, Meta(ge=-MAX_INT, le=MAX_INT)] | Annotated[str, Meta(max_length=64)] | None
 
 
 class Subscribe(Struct, tag_field="op", tag="subscribe", forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -97,8 +98,7 @@ def parse_request(text: str) -> Request:
         raise BadRequest("bad_json", f"not JSON: {exc}", None) from exc
     if not isinstance(raw, dict):
         raise BadRequest("bad_request", "expected a JSON object with `op`", None)
-    given = raw.get("id")
-    request_id = given if isinstance(given, int | str) and not isinstance(given, bool) else None
+    request_id = _request_id(raw.get("id"))
     if raw.get("op") not in ("subscribe", "unsubscribe", "ping", "auth"):
         raise BadRequest("unknown_op", "expected `op` subscribe, unsubscribe, ping or auth", request_id)
     try:
@@ -107,6 +107,15 @@ def parse_request(text: str) -> Request:
         code = "unknown_channel" if "$.channel" in str(exc) else "bad_request"
         raise BadRequest(code, str(exc), request_id) from exc
     return request
+
+
+def _request_id(given: object) -> int | str | None:
+    """The ``id`` to repeat, if it is one: an error about it cannot carry it."""
+    try:
+        request_id: int | str | None = msgspec.convert(given, RequestId)
+    except msgspec.ValidationError:
+        return None
+    return request_id
 
 
 def message(op: str, request_id: int | str | None, **fields: object) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from imbalanced.events import MetricSnapshot, Proof, Signal
 from imbalanced.sinks import Hub, Outlet, OutletOptions
@@ -48,7 +49,7 @@ def signal(number: int = 1, **changes: Any) -> Signal:
 
 
 def closed(number: int, **changes: Any) -> Signal:
-    return signal(number, event="close", reason="faded", **changes)
+    return signal(number, **{"event": "close", "reason": "faded", **changes})
 
 
 def snapshot(instrument: str = "BTC/USDT", **changes: Any) -> MetricSnapshot:
@@ -121,14 +122,21 @@ class Peer:
         """The ``seq`` of the next signals."""
         return [(await self.hear())["data"]["seq"] for _ in range(count)]
 
-    async def closed(self) -> tuple[int | None, str | None]:
-        """Wait until the server closes; the code and the reason."""
-        async with asyncio.timeout(DEADLINE_S):
-            await self.connection.wait_closed()
+    async def closed(self, seqs: list[int] | None = None) -> tuple[int | None, str | None]:
+        """Read until the server closes; the code and the reason."""
+        try:
+            while True:
+                heard = await self.hear()
+                if seqs is not None:
+                    seqs.append(heard["data"]["seq"])
+        except ConnectionClosed:
+            pass
         return self.connection.close_code, self.connection.close_reason
 
 
 @asynccontextmanager
-async def peer(port: int, path: str = "/v1", **options: Any) -> AsyncIterator[Peer]:
-    async with connect(f"ws://127.0.0.1:{port}{path}", compression=None, **options) as connection:
+async def peer(port: int, path: str = "/v1", name: str = "127.0.0.1", **options: Any) -> AsyncIterator[Peer]:
+    """A subscriber; ``name`` is what it takes our host for."""
+    url = f"ws://{name}:{port}{path}"
+    async with connect(url, host="127.0.0.1", port=port, compression=None, **options) as connection:
         yield Peer(connection)

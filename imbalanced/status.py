@@ -1,0 +1,104 @@
+"""What the daemon says of itself over HTTP: health, readiness, books, links, sinks. Reads, never changes anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from imbalanced import __version__
+from imbalanced.detect.signals import decimal_text
+from imbalanced.replay import size_text
+
+if TYPE_CHECKING:
+    from imbalanced.journal import Page
+    from imbalanced.lane import Lane
+    from imbalanced.service import Service
+
+
+class Status:
+    """The HTTP server's view of a service (``web/backend.py``)."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.stopping = False
+
+    def healthy(self) -> bool:
+        # A task that dies takes the task group, and so this server, with it: whoever gets an answer is healthy.
+        return True
+
+    def ready(self) -> tuple[bool, dict[str, object]]:
+        """Every book (or the configured share) is live, and every sink is connected."""
+        service = self._service
+        reasons = [f"{venue}: {why}" for venue, why in service.missing.items()]
+        lanes = [(session.venue, lane) for session in service.pipeline.sessions.values() for lane in session.lanes.values()]
+        live = sum(lane.valid for _, lane in lanes)
+        if not lanes or live < float(service.config.ready_share) * len(lanes):
+            reasons += [f"{venue} {lane.instrument.symbol}: {lane.why}" for venue, lane in lanes if not lane.valid]
+        reasons += [f"sink {outlet.name}: not connected" for outlet in service.outlets if not outlet.connected]
+        if self.stopping:
+            reasons.append("stopping")
+        return not reasons, {"ready": not reasons, "books": len(lanes), "live": live, "reasons": reasons}
+
+    def status(self) -> dict[str, object]:
+        """``/api/status``."""
+        service = self._service
+        return {
+            "version": __version__,
+            "epoch": service.journal.epoch,
+            "last_seq": service.journal.last_seq,
+            "oldest_seq": service.journal.oldest_seq,
+            "config": service.pipeline.fingerprint,
+            "ready": self.ready()[1],
+            "books": [
+                _book(session.venue, lane)
+                for session in service.pipeline.sessions.values()
+                for lane in session.lanes.values()
+            ],
+            "links": [
+                {"venue": venue, **_plain(link)}
+                for venue, connector in service.connectors.items()
+                for link in connector.links()
+            ],
+            "sinks": [outlet.status() for outlet in service.outlets],
+        }
+
+    def book(self, venue: str, instrument: str, levels: int) -> dict[str, object] | None:
+        """``/api/book``: the best levels as text; none of a book that is not valid."""
+        session = self._service.pipeline.sessions.get(venue)
+        lane = session.lane_of(instrument) if session else None
+        if lane is None:
+            return None
+        told: dict[str, object] = {"venue": venue, "instrument": instrument, "valid": lane.valid}
+        if not lane.valid:
+            return {**told, "why": lane.why, "bids": [], "asks": [], "seq": None}
+        scale, book = lane.instrument.price_scale, lane.sync.book
+        for name, ladder in (("bids", book.bids), ("asks", book.asks)):
+            told[name] = [[decimal_text(px, scale), size_text(size)] for px, size in ladder.levels(levels)]
+        return {**told, "seq": lane.sync.last_id, "n_bids": len(book.bids), "n_asks": len(book.asks)}
+
+    def signals(self, from_seq: int | None, limit: int) -> Page:
+        """``/api/signals``."""
+        return self._service.journal.page(from_seq, limit)
+
+    def metrics(self, accept_header: str) -> tuple[bytes, str]:
+        """``/metrics``."""
+        return self._service.prometheus.exposition(accept_header)
+
+    async def resync(self, venue: str, instrument: str) -> dict[str, object]:
+        """``POST /api/books/resync``."""
+        return await self._service.resync(venue, instrument)
+
+
+def _book(venue: str, lane: Lane) -> dict[str, object]:
+    return {
+        "venue": venue,
+        "instrument": lane.instrument.symbol,
+        "state": "live" if lane.valid else "invalid",
+        "why": lane.why or None,
+        "since_ns": lane.since_ns,
+        "gaps": lane.losses,
+        "seq": lane.sync.last_id if lane.valid else None,
+    }
+
+
+def _plain(struct: Any) -> dict[str, object]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
