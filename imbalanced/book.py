@@ -2,8 +2,8 @@
 """One ladder of prices and sizes, exact and cheap: replace, apply, top, depth.
 
 Prices are integers (units of ``10 ** -price_scale``, see ``events.py``), sizes float64 base units. Both sides are kept
-as sorted arrays with the *best level last*, so that an insert near the touch moves few elements; asks are stored by their
-negated price, so that one class serves both sides. No Python object exists per level.
+as sorted arrays with the *best level last*, so that an insert near the touch moves few elements; asks are stored by
+their negated price, so that one class serves both sides. No Python object exists per level.
 
 What a book refuses, and who refuses it. The codec turns wire text into numbers and lets nothing else through:
 
@@ -42,7 +42,9 @@ def _doubles(n: int) -> array[float]:
 
 @cython.cclass
 class Rows:
-    """The levels of one message: bids first (``n_bids`` of them), then asks; after ``Book.apply`` also the sizes before."""
+    """The levels of one message: bids first (``n_bids`` of them), then asks; after ``Book.apply`` also the sizes
+    before.
+    """
 
     def __init__(self, capacity: int = 64) -> None:
         capacity = max(capacity, 1)
@@ -70,7 +72,7 @@ class Rows:
             size_new[i] = self.size[i]
         self.px = px_new
         self.size = size_new
-        self.old: cython.double[::1] = _doubles(capacity)
+        self.old = _doubles(capacity)
 
     @cython.ccall
     def add(self, px: cython.longlong, size: cython.double) -> cython.void:

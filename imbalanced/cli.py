@@ -30,7 +30,7 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "sim":
-            from imbalanced.sim.cli import sim_command  # noqa: PLC0415 - on demand
+            from imbalanced.sim.cli import sim_command
 
             return sim_command
         return super().get_command(ctx, cmd_name)
@@ -38,7 +38,9 @@ class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "sim"])
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
             near = get_close_matches(args[0], self.list_commands(ctx), 1)
             ctx.fail(f"no such verb: {args[0]}" + (f"; did you mean {near[0]}?" if near else ""))
@@ -56,17 +58,17 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 def tables() -> Tables:
     """What can be configured."""
-    from imbalanced.config import Tables  # noqa: PLC0415 - on demand
-    from imbalanced.detect import DETECTORS, FILTERS  # noqa: PLC0415 - on demand
-    from imbalanced.metrics import METRICS  # noqa: PLC0415 - on demand
-    from imbalanced.venues import VENUES  # noqa: PLC0415 - on demand
+    from imbalanced.config import Tables
+    from imbalanced.detect import DETECTORS, FILTERS
+    from imbalanced.metrics import METRICS
+    from imbalanced.venues import VENUES
 
     return Tables(VENUES, METRICS, DETECTORS, FILTERS)
 
 
 def load_config(path: Path) -> Config:
     """The configuration, or exit 2 with every fault found."""
-    from imbalanced.config import ConfigError, load  # noqa: PLC0415 - on demand
+    from imbalanced.config import ConfigError, load
 
     try:
         text = path.read_text(encoding="utf-8")
@@ -91,9 +93,9 @@ CONFIG = click.option(
 @click.pass_context
 def run(ctx: click.Context, config_path: Path) -> None:
     """The daemon, in the foreground. SIGTERM or Ctrl-C: orderly stop, exit 0."""
-    import uvloop  # noqa: PLC0415 - on demand
+    import uvloop
 
-    from imbalanced import logs, service  # noqa: PLC0415 - on demand
+    from imbalanced import logs, service
 
     config = load_config(config_path)
     logs.set_up(config.log)
@@ -110,11 +112,11 @@ def run(ctx: click.Context, config_path: Path) -> None:
 
 
 async def _run(config: Config) -> None:
-    import asyncio  # noqa: PLC0415 - on demand
+    import asyncio
 
-    from rich.console import Console  # noqa: PLC0415 - on demand
+    from rich.console import Console
 
-    from imbalanced import live, service  # noqa: PLC0415 - on demand
+    from imbalanced import live, service
 
     console = Console()
     table: list[asyncio.Task[None]] = []
@@ -166,7 +168,7 @@ def _words(error: BaseException) -> str:
 @CONFIG
 def check(config_path: Path) -> None:
     """Build everything, connect to nothing; exit 0, or 2 with every fault found."""
-    from imbalanced.checks import build  # noqa: PLC0415 - on demand
+    from imbalanced.checks import build
 
     config = load_config(config_path)
     for line in build(config):
@@ -194,8 +196,8 @@ def replay(
     quiet: bool,
 ) -> None:
     """A recording through the live pipeline, as fast as it goes."""
-    from imbalanced.replaying import Outputs, replay_files  # noqa: PLC0415 - on demand
-    from imbalanced.tape import TapeError  # noqa: PLC0415 - on demand
+    from imbalanced.replaying import Outputs, replay_files
+    from imbalanced.tape import TapeError
 
     try:
         wanted = tuple(int(text) for text in checkpoints.split(",") if text.strip())
@@ -219,10 +221,10 @@ def replay(
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines.")
 def tail(url: str, kinds: tuple[str, ...], token: str | None, as_json: bool) -> None:
     """Subscribe to a running daemon and print its signals."""
-    import asyncio  # noqa: PLC0415 - on demand
+    import asyncio
 
-    from imbalanced.client import ClientError, subscribe  # noqa: PLC0415 - on demand
-    from imbalanced.jsontext import signal_json  # noqa: PLC0415 - on demand
+    from imbalanced.client import ClientError, subscribe
+    from imbalanced.jsontext import signal_json
 
     async def follow() -> None:
         async for one in subscribe(url, kinds=list(kinds) or None, token=token):
@@ -254,7 +256,7 @@ def config() -> None:
 @config.command("default")
 def config_default() -> None:
     """An annotated example."""
-    from imbalanced.config import default_yaml  # noqa: PLC0415 - on demand
+    from imbalanced.config import default_yaml
 
     click.echo(default_yaml(), nl=False)
 
@@ -262,9 +264,9 @@ def config_default() -> None:
 @config.command("schema")
 def config_schema() -> None:
     """The JSON Schema."""
-    import json  # noqa: PLC0415 - on demand
+    import json
 
-    from imbalanced.config import json_schema  # noqa: PLC0415 - on demand
+    from imbalanced.config import json_schema
 
     click.echo(json.dumps(json_schema(tables()), indent=2))
 
@@ -273,7 +275,7 @@ def config_schema() -> None:
 @CONFIG
 def config_show(config_path: Path) -> None:
     """The effective values and where each comes from; secrets as ***."""
-    from imbalanced.config import effective, origins_of  # noqa: PLC0415 - on demand
+    from imbalanced.config import effective, origins_of
 
     loaded = load_config(config_path)
     origins = origins_of(config_path.read_text(encoding="utf-8"), environ=os.environ)
@@ -284,9 +286,9 @@ def config_show(config_path: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def version(as_json: bool) -> None:
     """Version, Python, and whether the hot path is compiled."""
-    import json  # noqa: PLC0415 - on demand
+    import json
 
-    from imbalanced import book  # noqa: PLC0415 - on demand
+    from imbalanced import book
 
     facts: dict[str, Any] = {
         "version": __version__,

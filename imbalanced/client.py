@@ -112,6 +112,7 @@ async def subscribe(
     place = _Place(from_seq, epoch)
     wanted = {"kinds": list(kinds or ["*"]), "instruments": list(instruments or ["*"])}
     backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S, STABLE_S, random.random)
+    failures = 0
     while True:
         started = time.monotonic()
         try:
@@ -119,15 +120,17 @@ async def subscribe(
                 await _begin(stream, wanted, place)
                 async with aclosing(_signals(stream, place)) as signals:
                     async for signal in signals:
+                        failures = 0
                         yield signal
             why = "closed by the server"
         except (OSError, ConnectionClosed, InvalidHandshake) as exc:  # TimeoutError is an OSError
             _raise_if_final(exc)
             why = str(exc)
         backoff.lived(time.monotonic() - started)
-        delay_s = backoff.next_s()
-        log.warning("stream_disconnected", server=_server(url), why=why, retry_s=round(delay_s, 2))
-        await asyncio.sleep(delay_s)
+        failures += 1
+        if failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th... the hundredth is no news
+            log.warning("stream_disconnected", server=_server(url), why=why, failures=failures)
+        await asyncio.sleep(backoff.next_s())
 
 
 def _server(url: str) -> str:

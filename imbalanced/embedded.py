@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from imbalanced import sim
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from imbalanced.config import Config
 
@@ -27,17 +28,12 @@ async def exchanges(config: Config) -> AsyncIterator[dict[str, dict[str, str]]]:
         yield {}
         return
     venues = wanted.venues or tuple(config.venues)
+    named = [config.venues[venue].instruments for venue in venues]
     symbols = wanted.symbols or tuple(
-        dict.fromkeys(
-            symbol.partition(":")[0]
-            for venue in venues
-            for symbol in (config.venues[venue].instruments if isinstance(config.venues[venue].instruments, tuple) else ())
-        )
+        dict.fromkeys(symbol.partition(":")[0] for each in named if isinstance(each, tuple) for symbol in each)
     )
     options = sim.Options(venues=venues, seed=wanted.seed, faults=_faults(wanted.faults))
     if symbols:
-        from dataclasses import replace  # noqa: PLC0415 - only for the demo
-
         options = replace(options, symbols=symbols)
     running = await sim.start(options)
     try:
@@ -71,10 +67,10 @@ async def redis_server(config: Config) -> AsyncIterator[str | None]:
         await asyncio.to_thread(server.stop)
 
 
-def _start_deaf(start: object) -> None:
+def _start_deaf(start: Callable[[], object]) -> None:
     """Start the child with SIGINT blocked: Ctrl-C reaches every process of a terminal, and ours must write last."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        start()  # type: ignore[operator]
+        start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

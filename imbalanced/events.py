@@ -4,8 +4,10 @@ Frozen structs, no behaviour. Meanings are fixed here once:
 
 - *side* is the taker's side; for a liquidation it is the side of the forced order. Positive numbers mean buy pressure.
 - *size* is in base units (contract multiplier applied by the codec) as float64; size 0 removes a level.
-- *px* is a price as an integer: units of ``10 ** -Instrument.price_scale``, read from the wire text, never through a float.
-- times are integer nanoseconds since the epoch: ``recv_ns`` by our clock, ``event_ns`` by the venue's (0 where it gives none).
+- *px* is a price as an integer: units of ``10 ** -Instrument.price_scale``, read from the wire text, never through a
+  float.
+- times are integer nanoseconds since the epoch: ``recv_ns`` by our clock, ``event_ns`` by the venue's (0 where it
+  gives none).
 - *replaced* means: forget the past. *changed* means: the rows are absolute new sizes.
 
 Nothing here belongs to one venue, metric or sink.
@@ -30,7 +32,8 @@ class Frame(Struct, frozen=True, gc=False):
 
     ``kind`` says where it came from: ``ws`` a socket message, ``http`` a REST answer (``status`` 0: no answer, ``data``
     says why), ``open`` and ``close`` a socket's life (``data`` is the reason), ``wake`` a timer that fired,
-    ``instruments`` a list of :class:`Instrument` as JSON, ``resync`` an operator's request (``data`` is the instrument),
+    ``instruments`` a list of :class:`Instrument` as JSON, ``resync`` an operator's request (``data`` is the
+    instrument),
     ``stop`` the orderly end of a run, ``sent`` what we sent (only in recordings).
     ``conn`` numbers the socket within its venue; 0 is REST and everything that is no socket.
     """
@@ -47,8 +50,8 @@ class Frame(Struct, frozen=True, gc=False):
 class Instrument(Struct, frozen=True, kw_only=True):
     """What can be traded: the unified symbol (``BTC/USDT:USDT``) and how the venue writes it (``BTCUSDT``).
 
-    ``tick`` and ``lot`` are decimal text, empty where unknown. ``contract_size`` is the base (or, ``inverse``, the quote)
-    amount of one wire unit of size.
+    ``tick`` and ``lot`` are decimal text, empty where unknown. ``contract_size`` is the base (or, ``inverse``, the
+    quote) amount of one wire unit of size.
     """
 
     venue: str
@@ -142,13 +145,17 @@ class Trade(Event, frozen=True, kw_only=True):
 
 
 class TradeIgnored(Event, frozen=True, kw_only=True):
-    """A print that must not enter order flow: ``history`` sent on subscription, or ``not_market`` (insurance, ADL, block)."""
+    """A print that must not enter order flow: ``history`` sent on subscription, or ``not_market`` (insurance, ADL,
+    block).
+    """
 
     why: Literal["history", "not_market"]
 
 
 class Mark(Event, frozen=True, kw_only=True):
-    """Slow context: mark, index, funding (fraction per interval), open interest in base units. None: not in this message."""
+    """Slow context: mark, index, funding (fraction per interval), open interest in base units. None: not in this
+    message.
+    """
 
     mark: float | None = None
     index: float | None = None
@@ -184,7 +191,9 @@ class LinkDown(Struct, frozen=True, kw_only=True):
 
 
 class StreamState(Struct, frozen=True, kw_only=True):
-    """A stream changed between ``live``, ``silent`` (acknowledged, never any data) and ``stale`` (had data, none now)."""
+    """A stream changed between ``live``, ``silent`` (acknowledged, never any data) and ``stale`` (had data, none
+    now).
+    """
 
     venue: str
     channel: str
@@ -194,7 +203,9 @@ class StreamState(Struct, frozen=True, kw_only=True):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """Something an operator should know and a counter should count: ``parse_error``, ``subscribe_error``, ``rest_error``..."""
+    """Something an operator should know and a counter should count: ``parse_error``, ``subscribe_error``,
+    ``rest_error``...
+    """
 
     venue: str
     what: str
@@ -215,7 +226,9 @@ class Suppressed(Struct, frozen=True, kw_only=True):
 
 
 class MetricSnapshot(Struct, frozen=True, kw_only=True):
-    """The latest values of one instrument's metrics. Conflated downstream: ``conflated`` says how many states it stands for."""
+    """The latest values of one instrument's metrics. Conflated downstream: ``conflated`` says how many states it
+    stands for.
+    """
 
     venue: str
     instrument: str

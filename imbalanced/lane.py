@@ -22,8 +22,8 @@ RESYNCS_MAX, RESYNC_WINDOW_NS = 5, 600 * S
 COOL_DOWN_FIRST_NS, COOL_DOWN_MOST_NS = 60 * S, 600 * S
 STABLE_NS = 60 * S
 HOUR_NS = 3600 * S
-# A stream is stale after so many of its own usual intervals, or of its longest of late, within these bounds; one that has
-# not spoken so often yet has no usual interval, and gets the upper bound.
+# A stream is stale after so many of its own usual intervals, or of its longest of late, within these bounds; one that
+# has not spoken so often yet has no usual interval, and gets the upper bound.
 STALE_INTERVALS, STALE_LONGEST, STALE_LEAST_NS, STALE_MOST_NS = 50.0, 3.0, 30 * S, 120 * S
 STALE_KNOWN = 200
 

@@ -58,7 +58,16 @@ def signals_of(service: Service, count: int = 8) -> Table:
         age = f"{(time.time_ns() - one.recv_ns) / 1e9:.1f} s"
         event = one.event if one.reason is None else f"{one.event} ({one.reason})"
         newest.appendleft(
-            [age, str(one.seq), event, one.kind, Text(words, style=style), one.venue, one.instrument, f"{one.score:+.2f}"]
+            [
+                age,
+                str(one.seq),
+                event,
+                one.kind,
+                Text(words, style=style),
+                one.venue,
+                one.instrument,
+                f"{one.score:+.2f}",
+            ]
         )
     for row in newest:
         table.add_row(*row)

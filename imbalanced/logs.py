@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import orjson
 import structlog
@@ -29,7 +29,7 @@ def set_up(log: Log) -> None:
     structlog.configure(
         processors=shared + renderer,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[log.level]),
-        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type] - it uses no more than these two
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
     # Libraries speak through the standard library; what they warn of is told in the same place.

@@ -1,7 +1,8 @@
 """Frames in, events, snapshots and signals out: the one pipeline behind live runs, replay and backtest.
 
-``feed`` does everything that one frame causes, at once and in order, and returns what it made. What the world must do for
-it (open, send, fetch, wake) is taken from ``commands``. The pipeline's own clock is a ``wake`` frame without a venue.
+``feed`` does everything that one frame causes, at once and in order, and returns what it made. What the world must do
+for it (open, send, fetch, wake) is taken from ``commands``. The pipeline's own clock is a ``wake`` frame without a
+venue.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from imbalanced.config import fingerprint
 from imbalanced.detect import DETECTORS, FILTERS
 from imbalanced.detect.desk import Desk
+from imbalanced.detect.detector import make as make_detector
 from imbalanced.detect.filters import Moment
 from imbalanced.detect.signals import build, mid_text, signal_id
 from imbalanced.events import (
@@ -30,6 +32,7 @@ from imbalanced.events import (
 from imbalanced.metrics import METRICS
 from imbalanced.metrics.lifecycle import CLOSE, OPEN, OPENED
 from imbalanced.metrics.metric import Grid
+from imbalanced.metrics.metric import make as make_metric
 from imbalanced.session import Session
 from imbalanced.venues import VENUES
 from imbalanced.venues.codec import Endpoints, Wake
@@ -56,6 +59,21 @@ class Seat:
         self.valid_since_ns = 0
         self.checks: tuple[str, ...] = ()
         self.told_updates = 0
+
+
+def furnish(config: Config, venue: str, instrument: Instrument) -> tuple[Desk, list[str], dict[str, Filter]]:
+    """The desk of one instrument as configured, the names of its metrics, and its filters in the order they are
+    asked.
+    """
+    grid = Grid(instrument.price_scale, Decimal(instrument.tick) if instrument.tick else None)
+    specs = config.metrics_of(venue)
+    metrics = [make_metric(METRICS[spec.metric], spec.options, grid) for spec in specs]
+    detectors = [
+        make_detector(spec.kind, spec.name, DETECTORS, spec.options_for(instrument.symbol), grid)
+        for spec in config.detectors_of(venue)
+    ]
+    filters = {name: FILTERS[name](options) for name, options in config.filters_of(venue).items()}
+    return Desk(metrics, detectors), [spec.name for spec in specs], filters
 
 
 class Pipeline:
@@ -125,16 +143,8 @@ class Pipeline:
         return found
 
     def _seated(self, venue: str, lane: Lane) -> Seat:
-        instrument = lane.instrument
-        grid = Grid(instrument.price_scale, Decimal(instrument.tick) if instrument.tick else None)
-        specs = self.config.metrics_of(venue)
-        metrics = [METRICS[spec.metric](spec.options, grid) for spec in specs]
-        detectors = [
-            DETECTORS[spec.kind](spec.kind, spec.name, spec.options_for(instrument.symbol), grid)
-            for spec in self.config.detectors_of(venue)
-        ]
-        filters = {name: FILTERS[name](options) for name, options in self.config.filters_of(venue).items()}
-        return Seat(lane, Desk(metrics, detectors), [spec.name for spec in specs], filters)
+        desk, names, filters = furnish(self.config, venue, lane.instrument)
+        return Seat(lane, desk, names, filters)
 
     # -- events --------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """A recording through the live pipeline, as fast as it goes.
 
-Our own recordings carry their timers; for any other the timers that the pipeline asks for are fired here, each before the
-first frame that is not older, so that windows empty and silence is noticed just as they would be live.
+Our own recordings carry their timers; for any other the timers that the pipeline asks for are fired here, each before
+the first frame that is not older, so that windows empty and silence is noticed just as they would be live.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def with_timers(frames: Iterable[Frame], pipeline: Pipeline, *, own: bool) -> Iterator[tuple[int, Frame, list[Any]]]:
-    """Feed every frame; gives ``(record number, frame, outputs)``, timers included, those of a foreign recording as -1."""
+    """Feed every frame; gives ``(record number, frame, outputs)``, timers included, those of a foreign recording
+    as -1.
+    """
     due: dict[str, int] = {}
     for number, frame in enumerate(frames):
         while not own and due:

@@ -39,8 +39,8 @@ from imbalanced.pipeline import Pipeline
 from imbalanced.sinks import SINKS, Hub, JsonlOptions, Outlet, RedisOptions, WebsocketOptions
 from imbalanced.sinks.address import is_free
 from imbalanced.sinks.meters import Meters
-from imbalanced.sinks.redis import redacted
 from imbalanced.sinks.prometheus import Prometheus, PrometheusOptions
+from imbalanced.sinks.redis import redacted
 from imbalanced.status import Status
 from imbalanced.tape import Recorder
 from imbalanced.transports import DEFAULT, TRANSPORTS
@@ -210,9 +210,7 @@ class Service:
         if redis_url is not None and config.redis is not None:
             redis = config.redis
             self.redis_urls = [redacted(redis_url)]
-            wanted["redis"] = RedisOptions(
-                url=redis_url, prefix=redis.prefix, maxlen=redis.maxlen, version=__version__
-            )
+            wanted["redis"] = RedisOptions(url=redis_url, prefix=redis.prefix, maxlen=redis.maxlen, version=__version__)
         if config.jsonl is not None:
             wanted["jsonl"] = JsonlOptions(path=config.jsonl.path)
         for name, options in wanted.items():

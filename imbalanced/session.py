@@ -9,11 +9,11 @@ How a book is lost and found again, smallest scope first::
     diff breaks the chain, parse error, crossed, stale stream, operator's request  -> that symbol
     socket closed                                                                  -> the symbols of that socket
 
-BookInvalid is said first; then diffs are collected and an image is fetched when the symbol's account (``lane.py``) allows.
-Only a proven book that has lived for a while clears that account: an image alone proves nothing.
+BookInvalid is said first; then diffs are collected and an image is fetched when the symbol's account (``lane.py``)
+allows. Only a proven book that has lived for a while clears that account: an image alone proves nothing.
 
-Silence is a fault as well: a stream that was acknowledged and never spoke (``silent_subscription``) and one that spoke and
-stopped (``stale_stream``), each judged against its own past. Acknowledgements are no data.
+Silence is a fault as well: a stream that was acknowledged and never spoke (``silent_subscription``) and one that spoke
+and stopped (``stale_stream``), each judged against its own past. Acknowledgements are no data.
 """
 
 from __future__ import annotations
@@ -353,9 +353,7 @@ class Session:
 
     def _answer(self, answer: Answer, frame: Frame, events: list[Any]) -> None:
         if answer.error:
-            events.append(
-                Notice(venue=self.venue, what="subscribe_error", recv_ns=frame.recv_ns, detail=answer.error)
-            )
+            events.append(Notice(venue=self.venue, what="subscribe_error", recv_ns=frame.recv_ns, detail=answer.error))
 
     # -- the proof of a book -------------------------------------------------------------------------------------------
 

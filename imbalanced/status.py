@@ -29,7 +29,9 @@ class Status:
         """Every book (or the configured share) is live, and every sink is connected."""
         service = self._service
         reasons = [f"{venue}: {why}" for venue, why in service.missing.items()]
-        lanes = [(session.venue, lane) for session in service.pipeline.sessions.values() for lane in session.lanes.values()]
+        lanes = [
+            (session.venue, lane) for session in service.pipeline.sessions.values() for lane in session.lanes.values()
+        ]
         live = sum(lane.valid for _, lane in lanes)
         if not lanes or live < float(service.config.ready_share) * len(lanes):
             reasons += [f"{venue} {lane.instrument.symbol}: {lane.why}" for venue, lane in lanes if not lane.valid]

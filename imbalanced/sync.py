@@ -4,12 +4,12 @@
 States::
 
     IDLE ------begin()------> BUFFERING     diffs are kept, an image is wanted
-    BUFFERING --image-------> LIVE          the image overlaps the buffered diffs and the chain behind it holds, or it is
-                                            newer than all of them: then it is the venue's book as of its own id, and the
-                                            next diff must overlap it (``joined`` is false until then)
+    BUFFERING --image-------> LIVE          the image overlaps the buffered diffs and the chain behind it holds, or
+                                            it is newer than all of them: then it is the venue's book as of its own
+                                            id, and the next diff must overlap it (``joined`` is false until then)
     BUFFERING --image older-> BUFFERING     (stale_snapshot: diffs between image and buffer are missing)
-    LIVE ------diff breaks--> BUFFERING     (sequence_gap, or snapshot_no_overlap while not joined); the breaking diff is
-                                            the first of the new buffer
+    LIVE ------diff breaks--> BUFFERING     (sequence_gap, or snapshot_no_overlap while not joined); the breaking
+                                            diff is the first of the new buffer
     any -------idle()-------> IDLE          the socket is gone
 
 The buffer is contiguous at all times: a diff that does not follow the last one buffered starts it anew. Nothing here
@@ -56,7 +56,7 @@ class BookSync:
         self.by_previous = continuity.chain is Chain.PREVIOUS
         self.offset = continuity.offset
         self.buffer_limit = buffer_limit
-        self.buffer = []
+        self.buffer: list[Diff] = []
         self.state = IDLE
         self.last_id = -1
         self.image_id = -1

@@ -1,10 +1,11 @@
 """Recordings: read and write every frame as it came.
 
-The format is gzip of JSON Lines in order of receipt, one record a frame: ``ts`` (receive time, epoch seconds with up to 9
-decimals, read by its digits), ``venue``, ``conn``, ``dir`` (``in``, ``out``), ``kind`` (``ws``, ``http``), ``url``,
+The format is gzip of JSON Lines in order of receipt, one record a frame: ``ts`` (receive time, epoch seconds with up
+to 9 decimals, read by its digits), ``venue``, ``conn``, ``dir`` (``in``, ``out``), ``kind`` (``ws``, ``http``),
+``url``,
 ``data`` (the payload text, or ``enc: base64``). Our own recordings add ``ev`` (``open``, ``close``, ``wake``,
-``instruments``, ``resync``, ``stop``), ``status`` of REST answers, and begin with a record ``ev: tape`` that says so: what
-a run was fed is all there, timers included, so a replay needs nothing else.
+``instruments``, ``resync``, ``stop``), ``status`` of REST answers, and begin with a record ``ev: tape`` that says so:
+what a run was fed is all there, timers included, so a replay needs nothing else.
 
 Errors::
 
@@ -58,7 +59,7 @@ def read(path: str | PathLike[str]) -> Iterator[Frame]:
                 recv_ns = frame.recv_ns
                 yield frame
                 # From here on an unexpected end of the file is the end of a record that never came.
-                number += 1  # noqa: PLW2901 - it is the number for the error below
+                number += 1
     except EOFError as error:
         raise TapeError(name, number, "the file ends in the middle of a record (truncated)") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -164,7 +165,7 @@ class Writer:
         self._part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
         # Level 1: a recording costs the thread that trades; the ratio of text like this hardly suffers.
-        self._file = gzip.open(self._part, "wb", compresslevel=1)
+        self._file = gzip.GzipFile(self._part, "wb", compresslevel=1)
         seconds, nanos = divmod(started_ns, S)
         head = {"venue": "", "conn": 0, "dir": "in", "kind": "ws", "url": "", "data": f"format {FORMAT}", "ev": "tape"}
         self._file.write(b'{"ts": %d.%09d, ' % (seconds, nanos) + orjson.dumps(head)[1:] + b"\n")

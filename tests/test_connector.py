@@ -290,6 +290,20 @@ async def test_reconnect_closes_then_opens_the_new_url() -> None:
     assert sleeps.asked == []  # planned
 
 
+async def test_opening_again_is_nothing_new_but_for_another_url() -> None:
+    core = Core()
+    made = connector(core)
+    async with venue() as there, running(core, made):
+        made.execute(opening(f"{there.url}/a"))
+        await core.until(lambda: core.of("ws"))
+        made.execute(opening(f"{there.url}/a"))
+        made.execute(opening(f"{there.url}/b"))
+        await core.until(lambda: len(core.of("ws")) == 2)
+    assert core.story() == ["open", "ws", "close", "open", "ws", "close"]
+    assert core.of("close")[0].data == b"url_changed 1000"
+    assert core.of("open")[1].url == f"{there.url}/b"
+
+
 async def test_an_unplanned_reconnect_has_its_backoff() -> None:
     core, sleeps = Core(), Sleeps()
     made = connector(core, jitter=1.0, sleep=sleeps)

@@ -16,7 +16,7 @@ DETECTORS: dict[str, type[Detector]] = {
 }
 
 # In the order in which they are asked; `rate` counts the opens that passed all others, so it is the last.
-FILTERS: dict[str, type[Any]] = {
+FILTERS: dict[str, Any] = {
     "warmup": filters.Warmup,
     "stale": filters.Stale,
     "spread": filters.WideSpread,

@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The desk of one instrument: its metrics and detectors, driven through C by each event.
 
-Time is the venue's event time per stream (book, trades), never decreasing within a stream; where the venue gives none it
-is the receive time. Metrics that take both streams see the later of the two. A clock event carries the receive time that
-has passed since the last event over to the stream's own time, a little behind, because frames in flight are older than
-the present: a clock that runs ahead would bend the windows of what arrives next.
+Time is the venue's event time per stream (book, trades), never decreasing within a stream; where the venue gives none
+it is the receive time. Metrics that take both streams see the later of the two. A clock event carries the receive time
+that has passed since the last event over to the stream's own time, a little behind, because frames in flight are older
+than the present: a clock that runs ahead would bend the windows of what arrives next.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Desk:
         every = [*metrics, *(metric for detector in detectors for metric in detector.metrics)]
         self.metrics = metrics
         self.detectors = detectors
-        self.fired = []
+        self.fired: list[tuple[Detector, int]] = []
         self._of_book = [m for m in every if takes(m, "book") and not takes(m, "trade")]
         self._of_trades = [m for m in every if takes(m, "trade") and not takes(m, "book")]
         self._of_both = [m for m in every if takes(m, "trade") and takes(m, "book")]
@@ -165,7 +165,9 @@ class Desk:
             self.fired.append((detector, said))
 
     def values(self, names: list[str]) -> dict[str, float | None]:
-        """The latest values of the metrics, dicts and lists as ``name.key`` and ``name.1``; None where there is none."""
+        """The latest values of the metrics, dicts and lists as ``name.key`` and ``name.1``; None where there is
+        none.
+        """
         told: dict[str, float | None] = {}
         for name, metric in zip(names, self.metrics, strict=True):
             live = metric.answered == 2

@@ -1,16 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """One kind of signal on one instrument: its own metrics, a standardiser, a lifecycle.
 
-A kind is one small class: its ``Options`` (defaults are those of the kind), the metrics it makes for itself, and ``read``:
-the raw value that they give now. Positive means buy. The desk drives the metrics and calls ``step`` after each event that
-could have changed them; nothing happens here until the score crosses a threshold.
+A kind is one small class: its ``Options`` (defaults are those of the kind), the metrics it makes for itself, and
+``read``: the raw value that they give now. Positive means buy. The desk drives the metrics and calls ``step`` after
+each event that could have changed them; nothing happens here until the score crosses a threshold.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 from math import nan
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 import cython
 from msgspec import Struct
@@ -24,8 +24,11 @@ else:
 
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics.lifecycle import OPENED
-from imbalanced.metrics.metric import NS_PER_MS, Metric
+from imbalanced.metrics.metric import NS_PER_MS, Grid, Metric
 from imbalanced.options import Doc, Millis, Millis0, NonNegative, Positive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 class DetectorOptions(Struct, frozen=True, kw_only=True):
@@ -114,3 +117,9 @@ class Detector:
         """The book begins anew: what its score was measured against is gone."""
         if self.of_book:
             self.standardiser.clear()
+
+
+def make(kind: str, name: str, detectors: Mapping[str, type[Detector]], options: Struct, grid: Grid) -> Detector:
+    """One detector of a kind; every kind takes its kind, name, options and a grid."""
+    made: Detector = cast("Callable[[str, str, Struct, Grid], Detector]", detectors[kind])(kind, name, options, grid)
+    return made

@@ -1,8 +1,8 @@
 """Filters: what must hold before a detected signal is opened.
 
 A filter is one small class with ``Options``; it is made once per instrument. ``observe`` is called on each tick of the
-pipeline's clock to gather what the filter compares with; ``check`` answers whether a detector may open now. The first one
-that says no is counted. Filters never hold back a close.
+pipeline's clock to gather what the filter compares with; ``check`` answers whether a detector may open now. The first
+one that says no is counted. Filters never hold back a close.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """From a raw value to a score that is comparable: against the series' own recent past, never against itself.
 
-Statistics are fed on a grid of time (the last value as of each grid time), not on every delta: a delta-sampled mean weighs
-bursts and would make thresholds depend on a venue's batching. Between grid times a value is scored with the present
-statistics. NaN is no value: it is not scored and does not enter the past.
+Statistics are fed on a grid of time (the last value as of each grid time), not on every delta: a delta-sampled mean
+weighs bursts and would make thresholds depend on a venue's batching. Between grid times a value is scored with the
+present statistics. NaN is no value: it is not scored and does not enter the past.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Standardiser:
         self._ewma = EwmaZscore(
             EwmaOptions(half_life_ms=options.half_life_ms, min_count=options.min_count, clip=options.clip)
         )
-        self._robust = RobustZscore(RobustOptions(window=options.window, min_count=min(options.min_count, options.window)))
+        self._robust = RobustZscore(
+            RobustOptions(window=options.window, min_count=min(options.min_count, options.window))
+        )
         self._quantile = RollingQuantile(
             QuantileOptions(window=options.window, min_count=min(options.min_count, options.window))
         )

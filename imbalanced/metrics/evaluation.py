@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from math import isfinite, nan
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from imbalanced.book import MAX_PX, Book, Rows
-from imbalanced.metrics.metric import NOT_INPUT, NS_PER_MS, VALUE, Grid, Metric
+from imbalanced.metrics.metric import NOT_INPUT, NS_PER_MS, VALUE, Grid, Metric, make
 from imbalanced.options import OptionsError, read
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def evaluate(
     listed = list(events)
     grid = _grid(listed, options)
     # The base class is made from its width alone; what is registered, from options and grid.
-    metric = cast("Callable[[Struct, Grid], Metric]", found)(options, grid)
+    metric = make(found, options, grid)
     run = _Run(metric, grid)
     answers = [run.feed(index, event) for index, event in enumerate(listed)]
     if isinstance(metric, Offline):

@@ -1,15 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """What a metric answers, and the windows that metrics share.
 
-A metric is one small class. Its ``Options`` are the parameters (``_ms`` fields are durations), ``outputs`` names what it
-answers, and it overrides the handlers of those inputs that it wants. A handler updates ``out`` and answers one of
+A metric is one small class. Its ``Options`` are the parameters (``_ms`` fields are durations), ``outputs`` names what
+it answers, and it overrides the handlers of those inputs that it wants. A handler updates ``out`` and answers one of
 
 - ``NOT_INPUT``: this kind of event is none of its inputs; nothing changed (the base class says so for every handler),
 - ``NO_VALUE``: it is an input, but there is no value now,
 - ``VALUE``: ``out`` holds the value; a NaN in it is a part without a value.
 
-Positive means buy pressure. Times are event times in nanoseconds, never decreasing within one metric. A metric sees only
-books that are live; ``book_replaced`` and ``book_invalid`` end everything it remembers about that book.
+Positive means buy pressure. Times are event times in nanoseconds, never decreasing within one metric. A metric sees
+only books that are live; ``book_replaced`` and ``book_invalid`` end everything it remembers about that book.
 Definitions and sources: the docstring of each metric.
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 from array import array
 from decimal import Decimal
 from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import cython
 from msgspec import Struct
@@ -29,7 +29,7 @@ else:
     from cython.cimports.imbalanced.book import Book
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 NOT_INPUT = 0
 NO_VALUE = 1
@@ -45,7 +45,9 @@ class NoOptions(Struct, frozen=True, kw_only=True):
 
 
 class Grid(Struct, frozen=True):
-    """How one instrument's integer prices become prices: ``price = px / 10 ** price_scale``; ``tick`` in price units."""
+    """How one instrument's integer prices become prices: ``price = px / 10 ** price_scale``; ``tick`` in price
+    units.
+    """
 
     price_scale: int = 8
     tick: Decimal | None = None
@@ -212,6 +214,14 @@ class AsOf:
         self.count = 0
 
 
+def make(kind: type[Metric], options: Struct, grid: Grid) -> Metric:
+    """One metric of a kind. The table says ``type[Metric]``; that every kind takes its options and a grid is its
+    contract.
+    """
+    made: Metric = cast("Callable[[Struct, Grid], Metric]", kind)(options, grid)
+    return made
+
+
 @cython.cclass
 class Metric:
     """The base: every handler says NOT_INPUT. Subclasses call ``super().__init__(number of outputs)``.
@@ -272,7 +282,7 @@ class Metric:
         """``out`` in its public form."""
         if self.shape == "number":
             return self.out[0]
-        values: list[float | None] = [None if x != x else x for x in self.out]
+        values: list[float | None] = [None if self.out[i] != self.out[i] else self.out[i] for i in range(len(self.out))]
         if self.shape == "list":
             return values
         named: dict[str, float | str | None] = {}

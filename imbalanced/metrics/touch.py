@@ -192,10 +192,11 @@ class SpreadRocOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class SpreadRoc(Metric):
-    """``(S(t) - S(t - H)) / H``: change of the spread in basis points per second; positive means widening, it has no side.
+    """``(S(t) - S(t - H)) / H``: change of the spread in basis points per second; positive means widening, it has no
+    side.
 
-    ``S(t - H)`` is the spread as of then among the states with an OK book since the last cut. No value: there is none that
-    old, or the book is not OK now. The clock compares the present spread and remembers nothing.
+    ``S(t - H)`` is the spread as of then among the states with an OK book since the last cut. No value: there is none
+    that old, or the book is not OK now. The clock compares the present spread and remembers nothing.
     """
 
     Options: ClassVar[type[Struct]] = SpreadRocOptions

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from imbalanced.journal import Journal
 from imbalanced.sinks.address import AddressError, AddressInUse, AddressUnusable
 from imbalanced.sinks.hub import Hub
 from imbalanced.sinks.jsonl import JsonlOptions, JsonlSink
@@ -31,8 +36,16 @@ __all__ = [
     "WebsocketSink",
 ]
 
-# Options struct and class; every class is built as `cls(options, journal, hub)`.
-SINKS = {
+
+class SinkClass(Protocol):
+    """How a sink is built. ``options`` is of the struct beside it in the table."""
+
+    name: str
+
+    def __call__(self, options: Any, journal: Journal, hub: Hub) -> Sink: ...
+
+
+SINKS: dict[str, tuple[type[Struct], SinkClass]] = {
     "redis": (RedisOptions, RedisSink),
     "websocket": (WebsocketOptions, WebsocketSink),
     "jsonl": (JsonlOptions, JsonlSink),

@@ -15,7 +15,6 @@ from aiohttp import ClientWSTimeout, WSMsgType
 
 from imbalanced.transports.heartbeat import Heartbeat
 from imbalanced.transports.transport import (
-    ABNORMAL,
     NO_CODE,
     NORMAL,
     ConnectFailed,
@@ -162,7 +161,7 @@ async def connect(url: str, handler: Handler, options: Options) -> Connection:
             )
     except aiohttp.WSServerHandshakeError as error:
         await session.close()
-        if error.status not in (ABNORMAL, 101):
+        if error.status != 101:
             retry_after = error.headers.get("Retry-After") if error.headers else None
             raise HandshakeRefused(error.status, retry_after) from error
         raise HandshakeBroken(error.message) from error

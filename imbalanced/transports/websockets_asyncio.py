@@ -41,11 +41,20 @@ class _Client(ClientConnection):
     reads = 0
     pings = 0  # before there was a handler: some come in the same read as the handshake
     handler: Handler | None = None
+    deadline: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         self.recv_ns = time.time_ns()
         self.reads += 1
         super().data_received(data)
+        # The library has a close deadline only in `close`: a server that says goodbye and stays is not met there.
+        if self.protocol.state is State.CLOSING and self.deadline is None and self.close_timeout is not None:
+            self.deadline = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.deadline is not None:
+            self.deadline.cancel()
+        super().connection_lost(exc)
 
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and event.opcode is Opcode.PING:

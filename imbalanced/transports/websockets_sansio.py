@@ -164,7 +164,11 @@ class _Socket(asyncio.Protocol):
                 self._transport.write_eof()
             else:  # TLS has no half-close
                 self._transport.close()
-        if self._deadline is None and self._protocol.close_expected():
+        if self._protocol.close_rcvd is not None and self._protocol.close_sent is not None:
+            # RFC 6455, 7.1.1 lets the server close first, so that TIME_WAIT is on its side. A port of ours can wait,
+            # the next socket cannot.
+            self._transport.close()
+        elif self._deadline is None and self._protocol.close_expected():
             self._deadline = self._loop.call_later(self._options.close_s, self._transport.abort)
 
 

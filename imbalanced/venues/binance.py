@@ -3,8 +3,8 @@
 
 Sources: binance-spot-api-docs (2026-07-21): web-socket-streams, "How to manage a local order book correctly"; Binance
 derivatives documentation: "How to manage a local order book correctly", "Important WebSocket Change Notice" (routed
-``/public`` and ``/market`` sockets since 2026-04-23: an unrouted socket acknowledges every subscription and delivers only
-the public streams); recorded frames of 2021 to 2024.
+``/public`` and ``/market`` sockets since 2026-04-23: an unrouted socket acknowledges every subscription and delivers
+only the public streams); recorded frames of 2021 to 2024.
 
 =================  ================================  ==========================================================
 frame              what we do                        seen in
@@ -160,7 +160,9 @@ COINM = Product(
     routes=(Route("/stream", ("{}@depth@100ms", "{}@aggTrade", "{}@markPrice@1s", "{}@forceOrder")),),
     continuity=FUTURES_CHAIN,
     limits=FUTURES_LIMITS,
-    ccxt=CcxtSpec(exchange_id="binancecoinm", options={"fetchMarkets": {"types": ["inverse"]}, "defaultType": "delivery"}),
+    ccxt=CcxtSpec(
+        exchange_id="binancecoinm", options={"fetchMarkets": {"types": ["inverse"]}, "defaultType": "delivery"}
+    ),
     inverse=True,
 )
 
@@ -221,7 +223,9 @@ class BinanceCodec:
                         url=self.endpoints.ws + route.path,
                         books=symbols if route.books else (),
                         subscribe=tuple(
-                            _subscriptions([kind.format(symbol.lower()) for symbol in symbols for kind in route.streams])
+                            _subscriptions(
+                                [kind.format(symbol.lower()) for symbol in symbols for kind in route.streams]
+                            )
                         ),
                     )
                 )
@@ -231,7 +235,8 @@ class BinanceCodec:
         url = f"{self.endpoints.rest}{self.product.image_path}?symbol={symbol}&limit={IMAGE_LEVELS}"
         return Fetch(venue=self.venue, url=url, weight=self.product.image_weight)
 
-    # -- frames ----------------------------------------------------------------------------------------------------------
+    # -- frames
+    # ----------------------------------------------------------------------------------------------------------
 
     def decode(self, frame: Frame) -> list[Message]:
         if frame.kind == "http":
@@ -285,19 +290,19 @@ class BinanceCodec:
         cursor.at = at + 19
         diff.rows.clear()
         diff.prev_id = -1
-        diff.symbol = None
+        diff.symbol = ""
         diff.first_id = diff.last_id = -1
         while True:
             key = cursor.key()
-            if key == _B or key == _A:
+            if key == _B or key == _A:  # noqa: PLR1714, SIM109 - two C comparisons, not a tuple
                 if seen_rows != (0 if key == _B else 1) or not cursor.levels(diff.rows, PRICE_SCALE):
                     return False
                 seen_rows += 1
                 if key == _B:
                     diff.rows.end_bids()
             elif key == _S:
-                diff.symbol = self._wire.get(cursor.text())
-                if diff.symbol is None or diff.symbol not in self._linear:
+                diff.symbol = self._wire.get(cursor.text(), "")
+                if diff.symbol not in self._linear:
                     return False
             elif key == _PAIR:
                 if not cursor.text():
@@ -320,7 +325,7 @@ class BinanceCodec:
                     return False
             if not cursor.literal(b","):
                 break
-        if not cursor.literal(b"}") or seen_rows != 2 or diff.symbol is None or diff.first_id < 0 or diff.last_id < 0:
+        if not cursor.literal(b"}") or seen_rows != 2 or not diff.symbol or diff.first_id < 0 or diff.last_id < 0:
             return False
         diff.event_ns = (engine_ms or event_ms) * NS_PER_MS
         return True
@@ -344,10 +349,10 @@ class BinanceCodec:
 
     def _depth(self, m: dict[str, Any]) -> Iterable[Message]:
         diff = self._diff
-        diff.symbol = _text(m["s"])
+        symbol = diff.symbol = _text(m["s"])
         diff.first_id, diff.last_id, diff.prev_id = _id(m["U"]), _id(m["u"]), _id(m.get("pu", -1))
         diff.event_ns = _id(m.get("T", m["E"])) * NS_PER_MS
-        self._levels(diff.symbol, m["b"], m["a"], diff.rows)
+        self._levels(symbol, m["b"], m["a"], diff.rows)
         return (diff,)
 
     def _print(self, m: dict[str, Any]) -> Iterable[Message]:
@@ -393,7 +398,8 @@ class BinanceCodec:
     def _closing(self, _: dict[str, Any]) -> Iterable[Message]:
         return (ClosingSoon(),)
 
-    # -- REST ------------------------------------------------------------------------------------------------------------
+    # -- REST
+    # ------------------------------------------------------------------------------------------------------------
 
     def _http(self, frame: Frame) -> list[Message]:
         url = urlsplit(frame.url)
@@ -421,7 +427,7 @@ class BinanceCodec:
     def _listed(self, data: bytes) -> Iterable[Instrument]:
         try:
             for s in orjson.loads(data)["symbols"]:
-                price = next((f for f in s["filters"] if f["filterType"] == "PRICE_FILTER"), {})
+                price: dict[str, Any] = next((f for f in s["filters"] if f["filterType"] == "PRICE_FILTER"), {})
                 tick = _plain(price.get("tickSize", ""))
                 symbol = f"{s['baseAsset']}/{s['quoteAsset']}"
                 if s.get("contractType") == "PERPETUAL":

@@ -6,13 +6,14 @@ one may ask. It holds no book and no clock, opens nothing and waits for nothing.
 
 Errors::
 
-    CodecError              a frame that this venue should not have sent; carries channel, symbol (if known), first bytes
+    CodecError              a frame that this venue should not have sent; carries channel, symbol (if known),
+                            first bytes
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -52,7 +53,9 @@ class Send(Struct, frozen=True, kw_only=True):
 
 
 class Fetch(Struct, frozen=True, kw_only=True):
-    """GET ``url``; answered by one frame ``http`` with the same url. ``weight`` is what it costs of the venue's budget."""
+    """GET ``url``; answered by one frame ``http`` with the same url. ``weight`` is what it costs of the venue's
+    budget.
+    """
 
     venue: str
     url: str
@@ -60,7 +63,9 @@ class Fetch(Struct, frozen=True, kw_only=True):
 
 
 class Wake(Struct, frozen=True, kw_only=True):
-    """Feed a frame ``wake`` at this receive time or as soon after it as possible. A later command replaces an earlier."""
+    """Feed a frame ``wake`` at this receive time or as soon after it as possible. A later command replaces an
+    earlier.
+    """
 
     venue: str
     at_ns: int
@@ -144,7 +149,9 @@ class Image(Struct, frozen=True, kw_only=True):
 
 
 class ImageFailed(Struct, frozen=True, kw_only=True):
-    """The book image that was asked for did not come. ``retry_after_s`` where the venue said one; ``gone``: no such symbol."""
+    """The book image that was asked for did not come. ``retry_after_s`` where the venue said one; ``gone``: no
+    such symbol.
+    """
 
     symbol: str
     why: str
@@ -204,7 +211,7 @@ class Listing(Struct, frozen=True):
     instruments: tuple[Instrument, ...]
 
 
-Message = "Diff | Image | ImageFailed | Print | Context | Forced | Answer | ClosingSoon | Listing"
+Message: TypeAlias = "Diff | Image | ImageFailed | Print | Context | Forced | Answer | ClosingSoon | Listing"
 
 
 class Codec(Protocol):

@@ -13,13 +13,14 @@ else:
 
 @cython.cclass
 class Diff:
-    """Changed levels of ``symbol``, from update ``first_id`` to ``last_id``; ``prev_id`` is -1 where the venue has none.
+    """Changed levels of ``symbol``, from update ``first_id`` to ``last_id``; ``prev_id`` is -1 where the venue has
+    none.
 
     A codec may fill the same Diff again for the next frame: ``copy`` what is to be kept. Times in ns, 0 where unknown.
     """
 
     def __init__(self, rows: Rows | None = None) -> None:
-        self.symbol = ""
+        self.symbol: str = ""
         self.first_id = 0
         self.last_id = 0
         self.prev_id = -1

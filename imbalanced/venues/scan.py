@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Numbers straight from the bytes of a JSON frame, exact, without a Python object per level.
 
-A venue that knows the shape of its busiest frame walks it with a :class:`Cursor`; anything unexpected makes a step answer
-"no" and the venue falls back to a full JSON decode. Prices become integers by their digits; sizes become the float64
-nearest to their text (mantissa and power of ten both exact, one correctly rounded division), the same that ``float``
-gives. ``px_from_text``, ``size_from_text`` and ``add_levels`` do the same for decoded JSON.
+A venue that knows the shape of its busiest frame walks it with a :class:`Cursor`; anything unexpected makes a step
+answer "no" and the venue falls back to a full JSON decode. Prices become integers by their digits; sizes become the
+float64 nearest to their text (mantissa and power of ten both exact, one correctly rounded division), the same that
+``float`` gives. ``px_from_text``, ``size_from_text`` and ``add_levels`` do the same for decoded JSON.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def whole_power_of_ten(n: cython.int) -> cython.longlong:
 
 @cython.cclass
 class Cursor:
-    """A place in one frame. Every step answers whether what was expected stood there; after a "no" the place is undefined."""
+    """A place in one frame. Every step answers whether what was expected stood there; after a "no" the place is
+    undefined.
+    """
 
     def __init__(self) -> None:
         self.at = 0
@@ -126,7 +128,9 @@ class Cursor:
 
     @cython.ccall
     def key(self) -> cython.int:
-        """A quoted key of one or two characters and its colon: its characters as ``first + 256 * second``; -1 if not."""
+        """A quoted key of one or two characters and its colon: its characters as ``first + 256 * second``; -1 if
+        not.
+        """
         p: cython.p_uchar = self._p
         at: cython.Py_ssize_t = self.at
         code: cython.int

@@ -64,8 +64,8 @@ def own() -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def client(server: Server) -> AsyncIterator[Redis]:
-    redis = Redis.from_url(server.url, decode_responses=True)
+async def client(server: Server) -> AsyncIterator[Any]:
+    redis: Any = Redis.from_url(server.url, decode_responses=True)
     try:
         yield redis
     finally:
@@ -73,7 +73,7 @@ async def client(server: Server) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def redis(shared: Server) -> AsyncIterator[Redis]:
+async def redis(shared: Server) -> AsyncIterator[Any]:
     async with client(shared) as redis:
         await redis.flushdb()
         yield redis
@@ -83,11 +83,11 @@ def sink(server: Server, journal: Journal, hub: Hub, **options: Any) -> RedisSin
     return RedisSink(RedisOptions(url=server.url, timeout_s=2.0, **options), journal, hub)
 
 
-async def held(redis: Redis) -> list[int]:
+async def held(redis: Any) -> list[int]:
     return [int(fields["seq"]) for _, fields in await redis.xrange(STREAM)]
 
 
-async def test_what_stands_where(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_what_stands_where(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub, version="1.2.3"), journal, hub) as daemon:
         first, _ = daemon.append(signal(1), signal(2, kind="sweep", side="sell"))
         daemon.append(closed(2, kind="sweep", side="sell"))
@@ -114,13 +114,13 @@ async def test_what_stands_where(shared: Server, redis: Redis, journal: Journal,
     assert await redis.hgetall("imbalanced:open") == {first.id: signal_json(first).decode()}
 
 
-async def test_connection_is_named(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_connection_is_named(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub, role="test"), journal, hub):
         names = {c["name"]: c["resp"] for c in await redis.client_list()}
         assert names["imbalanced-test"] == "3"
 
 
-async def test_signals_are_published_by_kind(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_signals_are_published_by_kind(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     listener = redis.pubsub()
     await listener.psubscribe("imbalanced:signals:*")
     await listener.get_message(timeout=DEADLINE_S)  # the acknowledgement
@@ -132,7 +132,7 @@ async def test_signals_are_published_by_kind(shared: Server, redis: Redis, journ
     await listener.aclose()
 
 
-async def test_metrics_hash_holds_the_latest(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_metrics_hash_holds_the_latest(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub), journal, hub) as daemon:
         hub.publish(snapshot("BTC/USDT:USDT"))
         await states_written(daemon.outlet)
@@ -140,7 +140,7 @@ async def test_metrics_hash_holds_the_latest(shared: Server, redis: Redis, journ
         assert await redis.hgetall(key) == {"data": snapshot_json(snapshot("BTC/USDT:USDT")).decode()}
 
 
-async def test_ids_grow_though_the_clock_runs_back(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_ids_grow_though_the_clock_runs_back(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub), journal, hub) as daemon:
         daemon.append(
             signal(1, recv_ns=RECV_NS), signal(2, recv_ns=RECV_NS - 10**9), signal(3, recv_ns=RECV_NS + 10**9)
@@ -150,14 +150,14 @@ async def test_ids_grow_though_the_clock_runs_back(shared: Server, redis: Redis,
     assert [entry_id for entry_id, _ in await redis.xrange(STREAM)] == [f"{ms}-1", f"{ms}-2", f"{ms + 1000}-3"]
 
 
-async def test_prefix(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_prefix(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub, prefix="desk7:"), journal, hub) as daemon:
         daemon.append(signal(1))
         await daemon.caught_up()
     assert sorted(await redis.keys()) == ["desk7:meta", "desk7:open", "desk7:signals"]
 
 
-async def test_stream_is_trimmed(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_stream_is_trimmed(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub, maxlen=100), journal, hub) as daemon:
         daemon.append(*[signal(n) for n in range(1000)])
         await daemon.caught_up()
@@ -214,7 +214,7 @@ async def test_restarted_empty_while_idle_is_noticed(own: Server, journal: Journ
 
 
 async def test_a_stream_that_went_back_while_connected_is_noticed(
-    shared: Server, redis: Redis, journal: Journal, hub: Hub
+    shared: Server, redis: Any, journal: Journal, hub: Hub
 ) -> None:
     async with running(sink(shared, journal, hub), journal, hub) as daemon:
         daemon.append(signal(1), signal(2))
@@ -225,7 +225,7 @@ async def test_a_stream_that_went_back_while_connected_is_noticed(
         assert await held(redis) == [1, 2]
 
 
-async def test_goes_on_behind_what_redis_holds(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_goes_on_behind_what_redis_holds(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub), journal, hub) as daemon:
         daemon.append(signal(1), signal(2))
         await daemon.caught_up()
@@ -236,7 +236,7 @@ async def test_goes_on_behind_what_redis_holds(shared: Server, redis: Redis, jou
 
 
 async def test_a_write_that_arrived_unnoticed_is_not_doubled(
-    shared: Server, redis: Redis, journal: Journal, hub: Hub
+    shared: Server, redis: Any, journal: Journal, hub: Hub
 ) -> None:
     """The server executes the batch of a connection we have given up, after we have read where it stands."""
     journal.append([signal(1), signal(2)])
@@ -252,7 +252,7 @@ async def test_a_write_that_arrived_unnoticed_is_not_doubled(
     await retrying.close()
 
 
-async def test_half_a_batch_that_arrived(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_half_a_batch_that_arrived(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     journal.append([signal(1), signal(2)])
     first, second = sink(shared, journal, hub), sink(shared, journal, hub)
     assert [await first.open(), await second.open()] == [1, 1]
@@ -264,7 +264,7 @@ async def test_half_a_batch_that_arrived(shared: Server, redis: Redis, journal: 
 
 
 async def test_another_writer_is_told_apart_from_a_retry(
-    shared: Server, redis: Redis, journal: Journal, hub: Hub
+    shared: Server, redis: Any, journal: Journal, hub: Hub
 ) -> None:
     journal.append([signal(1)])
     writer = sink(shared, journal, hub)
@@ -275,7 +275,7 @@ async def test_another_writer_is_told_apart_from_a_retry(
     await writer.close()
 
 
-async def test_a_new_journal_follows_the_old_one(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_a_new_journal_follows_the_old_one(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub), journal, hub) as daemon:
         daemon.append(signal(1), signal(2))
         await daemon.caught_up()
@@ -315,7 +315,7 @@ async def test_a_read_only_replica_is_waited_out(own: Server, journal: Journal, 
         assert await held(redis) == [1]
 
 
-async def test_a_key_of_another_type_is_told(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_a_key_of_another_type_is_told(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     await redis.set(STREAM, "a string")
     writer = sink(shared, journal, hub)
     with pytest.raises(SinkUnavailable, match="WRONGTYPE"):
@@ -352,7 +352,7 @@ async def test_writing_when_not_open(shared: Server, journal: Journal, hub: Hub)
         await sink(shared, journal, hub).write(Batch())
 
 
-async def test_data_in_utf_8(shared: Server, redis: Redis, journal: Journal, hub: Hub) -> None:
+async def test_data_in_utf_8(shared: Server, redis: Any, journal: Journal, hub: Hub) -> None:
     async with running(sink(shared, journal, hub), journal, hub) as daemon:
         daemon.append(signal(1, evidence={"note": "σ ≥ 3"}))
         await daemon.caught_up()

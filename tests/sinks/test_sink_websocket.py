@@ -220,7 +220,7 @@ class TestState:
             assert stood_for == 20
 
     async def test_status_begins_with_the_last_word_on_everything(self, daemon: Served) -> None:
-        book = {"venue": "okx", "instrument": "BTC/USDT"}
+        book: dict[str, Any] = {"venue": "okx", "instrument": "BTC/USDT"}
         daemon.hub.publish(BookValid(**book, recv_ns=1, book_seq=1, checks=("sequence",)))
         daemon.hub.publish(BookInvalid(**book, recv_ns=2, reason=GapKind.SEQUENCE_GAP))
         async with greeted(daemon.port) as client:

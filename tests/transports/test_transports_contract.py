@@ -290,6 +290,29 @@ async def test_closing_in_the_middle_of_a_burst_loses_nothing_before_it(connect:
     assert handler.messages == [b"%d" % n for n in range(300)]
 
 
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        (closing(1001, "bye"), (1001, "closed_by_peer", "bye")),
+        (text(b"t" * 101), (1009, "message_too_big", "")),
+        (b"\x83\x00", (1002, "protocol_error", "")),
+    ],
+    ids=["close", "oversize", "broken"],
+)
+async def test_a_server_that_ends_and_stays_is_left(
+    connect: Connect, frames: bytes, expected: tuple[int, str, str]
+) -> None:
+    async def script(reader: StreamReader, writer: StreamWriter) -> None:
+        writer.write(text(b"last") + frames)
+        await until_eof(reader)
+
+    handler = Remember()
+    async with rude_server(script) as url:
+        await connect(url, handler, _watchful(close_s=0.1, max_bytes=100))
+        assert await handler.ended() == expected
+    assert handler.messages == [b"last"]
+
+
 async def test_a_burst_ended_by_eof_loses_nothing(connect: Connect) -> None:
     async def script(reader: StreamReader, writer: StreamWriter) -> None:
         writer.write(b"".join(text(b"%d" % n) for n in range(300)) + text(b"half a frame")[:5])

@@ -39,6 +39,8 @@ function age(seconds) {
 // ---- books and metrics ----------------------------------------------------------------------------------------------
 
 const books = new Map();
+// A spread or a volume is never negative and has no side: sign and colour only for what has been seen below zero.
+const signedNames = new Set();
 let clockOffsetMs = 0;      // the server's clock minus ours, from the answers to our pings
 const serverNowNs = () => (Date.now() + clockOffsetMs) * 1e6;
 
@@ -98,8 +100,10 @@ function showMetrics(data) {
       book.values.append(term, cell);
       book.cells.set(name, cell);
     }
-    cell.textContent = value === null ? DASH : signed(value);
-    cell.className = value === null ? "none" : sideOf(value);
+    if (value < 0) signedNames.add(name);
+    const hasSide = value !== null && signedNames.has(name);
+    cell.textContent = hasSide ? signed(value) : number(value);
+    cell.className = hasSide ? sideOf(value) : value === null ? "none" : "";
   }
 }
 
@@ -126,7 +130,7 @@ function showSignal(signal, fresh) {
   const strength = element("meter");
   strength.value = signal.strength;
   strength.title = number(signal.strength);
-  const strengthCell = element("td");
+  const strengthCell = element("td", undefined, signal.side);
   strengthCell.append(strength);
   const instrument = element("td", signal.instrument);
   instrument.append(element("span", `  ${signal.venue}`, "dim"));

@@ -1,0 +1,1 @@
+"""Here so that every test finds the helpers beside it (`conversation.py`), whatever folder it is in."""
