@@ -6,8 +6,9 @@ import os
 import platform
 import sys
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -15,6 +16,7 @@ from imbalanced import __version__
 
 if TYPE_CHECKING:
     from imbalanced.config import Config, Tables
+    from imbalanced.events import Signal
     from imbalanced.service import Service
 
 EPILOG = """\b
@@ -25,18 +27,47 @@ First steps:
 """
 
 
+class Lazy(NamedTuple):
+    """A verb in a file of its own: where, and its line in the help, so that the help imports none of them."""
+
+    module: str
+    name: str
+    help: str
+
+
+LAZY = {
+    "journal": Lazy("imbalanced.verbs.journal", "journal_command", "Verify the journal, see its end, export it."),
+    "record": Lazy("imbalanced.verbs.record", "record_command", "Every frame as it comes, into rotating files."),
+    "resync": Lazy("imbalanced.verbs.resync", "resync_command", "Have a running daemon prove one book again."),
+    "sim": Lazy("imbalanced.sim.cli", "sim_command", "Simulated exchanges that speak the venues' real protocols."),
+}
+
+
 class Verbs(click.Group):
-    """Verbs are imported when they are used: `--help` must be quick. A misspelt one suggests the nearest."""
+    """Verbs are imported when they are used: `--help` must be quick. A misspelt one suggests the nearest.
+
+    Errors end here: one line on stderr and exit 1; a reader of our stdout that has gone is no error.
+    """
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "sim":
-            from imbalanced.sim.cli import sim_command
-
-            return sim_command
-        return super().get_command(ctx, cmd_name)
+        lazy = LAZY.get(cmd_name)
+        if lazy is None:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(lazy.module), lazy.name)
+        return command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "sim"])
+        return sorted([*super().list_commands(ctx), *LAZY])
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = self.list_commands(ctx)
+        room = formatter.width - 6 - max(map(len, names))
+        rows = []
+        for name in names:
+            command = self.commands.get(name)
+            rows.append((name, command.get_short_help_str(room) if command else LAZY[name].help))
+        with formatter.section("Verbs"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -46,14 +77,48 @@ class Verbs(click.Group):
             ctx.fail(f"no such verb: {args[0]}" + (f"; did you mean {near[0]}?" if near else ""))
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+            return answer
+        except BrokenPipeError:
+            # The rest of what was buffered goes nowhere, and quietly so.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.obj:
+                raise
+            for leaf in _leaves(error):
+                click.echo(f"error: {_words(leaf)}", err=True)
+            ctx.exit(1)
 
-@click.group(cls=Verbs, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [error]
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong in one or two lines; errors that are not ours say their type too."""
+    ours = type(error).__module__.startswith("imbalanced")
+    return str(error) if ours else f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+@click.group(
+    cls=Verbs, invoke_without_command=True, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="imbalanced")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
     """Order book imbalance, live: proven books, metrics on every delta and trade, signals."""
     ctx.obj = debug
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def tables() -> Tables:
@@ -66,21 +131,26 @@ def tables() -> Tables:
     return Tables(VENUES, METRICS, DETECTORS, FILTERS)
 
 
+def read_config(path: Path) -> Config:
+    """The configuration, or ConfigError, OSError, UnicodeDecodeError."""
+    from imbalanced.config import load
+
+    text = path.read_text(encoding="utf-8")
+    return load(text, tables(), environ=os.environ, read_text=lambda name: Path(name).read_text(encoding="utf-8"))
+
+
 def load_config(path: Path) -> Config:
     """The configuration, or exit 2 with every fault found."""
-    from imbalanced.config import ConfigError, load
+    from imbalanced.config import ConfigError
 
     try:
-        text = path.read_text(encoding="utf-8")
+        return read_config(path)
     except (OSError, UnicodeDecodeError) as error:
         click.echo(f"{path}: {getattr(error, 'strerror', None) or error}", err=True)
-        sys.exit(2)
-    try:
-        return load(text, tables(), environ=os.environ, read_text=lambda name: Path(name).read_text(encoding="utf-8"))
     except ConfigError as error:
         for line in str(error).splitlines():
             click.echo(f"{path}: {line}", err=True)
-        sys.exit(2)
+    sys.exit(2)
 
 
 CONFIG = click.option(
@@ -90,9 +160,8 @@ CONFIG = click.option(
 
 @cli.command()
 @CONFIG
-@click.pass_context
-def run(ctx: click.Context, config_path: Path) -> None:
-    """The daemon, in the foreground. SIGTERM or Ctrl-C: orderly stop, exit 0."""
+def run(config_path: Path) -> None:
+    """The daemon, in the foreground. SIGTERM or Ctrl-C: orderly stop, exit 0. SIGHUP: reload."""
     import uvloop
 
     from imbalanced import logs, service
@@ -101,17 +170,10 @@ def run(ctx: click.Context, config_path: Path) -> None:
     logs.set_up(config.log)
     if not service.COMPILED:
         click.echo("imbalanced runs uncompiled (no C compiler at install): correct, but slower", err=True)
-    try:
-        uvloop.run(_run(config))
-    except* Exception as group:
-        if ctx.obj:
-            raise
-        for error in _leaves(group):
-            click.echo(f"error: {_words(error)}", err=True)
-        sys.exit(1)
+    uvloop.run(_run(config, config_path))
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, config_path: Path) -> None:
     import asyncio
 
     from rich.console import Console
@@ -128,7 +190,7 @@ async def _run(config: Config) -> None:
             table.append(asyncio.create_task(live.show(running, console)))
 
     try:
-        await service.run(config, announce=announce)
+        await service.run(config, announce=announce, read=lambda: read_config(config_path))
     finally:
         for task in table:
             task.cancel()
@@ -137,8 +199,9 @@ async def _run(config: Config) -> None:
 def addresses(running: Service) -> list[str]:
     """Where to look."""
     config = running.config
-    http = f"http://{config.http.host}:{running.http.port}"
+    http = f"http://{config.http.host}:{config.http.port}"
     lines = [
+        *(f"note      {why}" for why in running.moved),
         f"page      {http}/",
         f"health    {http}/readyz   metrics {http}/metrics   status {http}/api/status",
         f"stream    ws://{config.stream.host}:{config.stream.port}/v1",
@@ -150,18 +213,6 @@ def addresses(running: Service) -> list[str]:
         if venue.endpoints is not None and config.sim is not None
     ]
     return lines
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    return [
-        leaf for one in group.exceptions for leaf in (_leaves(one) if isinstance(one, BaseExceptionGroup) else [one])
-    ]
-
-
-def _words(error: BaseException) -> str:
-    """What went wrong in one or two lines; errors that are not ours say their type too."""
-    ours = type(error).__module__.startswith("imbalanced")
-    return str(error) if ours else f"{type(error).__name__}: {error} (--debug shows where)"
 
 
 @cli.command()
@@ -207,9 +258,13 @@ def replay(
     outputs = Outputs(signals=signals, metrics=metrics, books=books, checkpoints=wanted)
     try:
         told = replay_files(captures, config, tables(), outputs, progress=not quiet and not no_color)
+    except BrokenPipeError:
+        raise
     except (TapeError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what was read stands in {outputs.places() or 'no file'}", err=True)
+        sys.exit(130)
     if not quiet:
         click.echo(told, err=True)
 
@@ -228,24 +283,23 @@ def tail(url: str, kinds: tuple[str, ...], token: str | None, as_json: bool) -> 
 
     async def follow() -> None:
         async for one in subscribe(url, kinds=list(kinds) or None, token=token):
-            if as_json:
-                click.echo(signal_json(one).decode())
-            else:
-                arrow = {"buy": "▲", "sell": "▼"}.get(one.side, "·")
-                click.echo(
-                    f"{one.seq:>6} {one.event:<6} {arrow} {one.side:<4} {one.kind} {one.venue} {one.instrument} "
-                    f"score {one.score:+.2f} mid {one.mid or '–'}{f' ({one.reason})' if one.reason else ''}"
-                )
+            click.echo(signal_json(one).decode() if as_json else signal_line(one))
 
     try:
         asyncio.run(follow())
     except KeyboardInterrupt:
         return
-    except BrokenPipeError:
-        sys.stderr.close()
     except ClientError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        raise click.ClickException(str(error)) from error
+
+
+def signal_line(one: Signal) -> str:
+    """A signal for people."""
+    arrow = {"buy": "▲", "sell": "▼"}.get(one.side, "·")
+    return (
+        f"{one.seq:>6} {one.event:<6} {arrow} {one.side:<4} {one.kind} {one.venue} {one.instrument} "
+        f"score {one.score:+.2f} mid {one.mid or '–'}{f' ({one.reason})' if one.reason else ''}"
+    )
 
 
 @cli.group()

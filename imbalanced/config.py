@@ -141,7 +141,7 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
     )
     endpoints: Annotated[Endpoints | None, Doc("other hosts than the venue's own")] = None
     transport: Annotated[
-        Literal["auto", "picows", "websockets", "aiohttp"],
+        Literal["auto", "picows", "sansio", "aiohttp", "websockets"],
         Doc("websocket client library; auto takes the fastest there is"),
     ] = "auto"
 
@@ -595,6 +595,7 @@ class _Builder:
             filters=filters,
         )
         self._check_names(config)
+        self._check_inputs(config)
         return config
 
     def _venue_parts(self, venues: object) -> dict[str, dict[str, Any]]:
@@ -713,6 +714,28 @@ class _Builder:
         for i, name in enumerate(config.prometheus.metrics):
             if name not in metrics:
                 self._faults.append(Fault(f"prometheus.metrics[{i}]", shown(name), nearest(name, metrics)))
+
+
+    def _check_inputs(self, config: Config) -> None:
+        """A metric that a venue cannot feed would be silent for ever: better said now."""
+        for venue, settings in config.venues.items():
+            provided = getattr(self._tables.venues.get(venue), "provides", None)
+            if provided is None:
+                continue
+            path = "metrics" if settings.metrics is None else inside(inside("venues", venue), "metrics")
+            for i, spec in enumerate(config.metrics_of(venue)):
+                inputs = getattr(self._tables.metrics[spec.metric], "inputs", "")
+                lacking = set(inputs.split()) - {*provided, "clock", "any"}
+                if lacking:
+                    fault = Fault(inside(path, i), spec.metric, self._who_feeds(lacking, venue))
+                    self._faults.append(fault)
+
+    def _who_feeds(self, lacking: set[str], venue: str) -> str:
+        what = ", ".join(sorted(lacking))
+        able = [name for name, one in self._tables.venues.items() if lacking <= set(getattr(one, "provides", ()))]
+        if able:
+            return f"a metric that {venue} can feed (it gives no {what}; put it under {', '.join(sorted(able))})"
+        return f"a metric that {venue} can feed ({what} comes from no venue; imbalanced.metrics.evaluate takes it)"
 
 
 class _Head(Struct, frozen=True, kw_only=True):

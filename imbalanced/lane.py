@@ -74,10 +74,14 @@ class Lane:
             self.losses += 1
             self.since_ns = now_ns
         self.why = why
-        self.failed(now_ns)
+        self._want(now_ns)
 
     def failed(self, now_ns: int) -> None:
-        """One attempt came to nothing, or a new one is due: set ``wanted_ns``."""
+        """One attempt came to nothing: the next is never at once, even if this was the first of all."""
+        self._attempts = max(self._attempts, 1)
+        self._want(now_ns)
+
+    def _want(self, now_ns: int) -> None:
         self.fetching_since_ns = 0
         self.wanted_ns = now_ns + self._delay_ns(now_ns)
         self._attempts += 1

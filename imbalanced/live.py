@@ -35,7 +35,7 @@ def table_of(service: Service) -> Table:
     for name in ("venue", "instrument", "book", "mid", *SHOWN):
         table.add_column(name, justify="left" if name in ("venue", "instrument", "book") else "right")
     latest = {(one.venue, one.instrument): one for one in service.hub.snapshots()}
-    for session in service.pipeline.sessions.values():
+    for session in service.intake.pipeline.sessions.values():
         for lane in session.lanes.values():
             snapshot = latest.get((session.venue, lane.instrument.symbol))
             values = snapshot.values if snapshot and lane.valid else {}

@@ -17,12 +17,14 @@ from imbalanced.detect import DETECTORS, FILTERS
 from imbalanced.detect.desk import Desk
 from imbalanced.detect.detector import make as make_detector
 from imbalanced.detect.filters import Moment
-from imbalanced.detect.signals import build, mid_text, signal_id
+from imbalanced.detect.signals import build, decimal_text, mid_text, signal_id
 from imbalanced.events import (
     BookChanged,
     BookInvalid,
     BookReplaced,
     BookValid,
+    Liquidation,
+    Mark,
     MetricSnapshot,
     Proof,
     Signal,
@@ -99,6 +101,8 @@ class Pipeline:
             BookInvalid: self._book_invalid,
             BookValid: self._book_valid,
             Trade: self._trade,
+            Mark: self._mark,
+            Liquidation: self._liquidation,
         }
 
     def feed(self, frame: Frame) -> list[Any]:
@@ -173,6 +177,34 @@ class Pipeline:
         seat = self.seats.get((event.venue, event.instrument)) or self.seat(event.venue, event.instrument)
         if seat is not None and seat.desk.trade(event.px, event.size, event.sign, event.event_ns, event.recv_ns):
             self._signals(seat, frame, out)
+
+    def _mark(self, event: Mark, frame: Frame, out: list[Any]) -> None:
+        seat = self.seat(event.venue, event.instrument)
+        if seat is None:
+            return
+        if event.funding_rate is not None or event.index is not None:
+            funding = {
+                "type": "funding",
+                "rate": event.funding_rate,
+                "interval_h": event.funding_interval_h,
+                "mark": event.mark,
+                "index": event.index,
+            }
+            seat.desk.context(funding, event.event_ns, event.recv_ns)
+        if event.open_interest is not None:
+            interest = {"type": "oi", "oi": event.open_interest, "price": event.mark}
+            seat.desk.context(interest, event.event_ns, event.recv_ns)
+
+    def _liquidation(self, event: Liquidation, frame: Frame, out: list[Any]) -> None:
+        seat = self.seat(event.venue, event.instrument)
+        if seat is not None:
+            forced = {
+                "type": "liquidation",
+                "side": "buy" if event.sign > 0 else "sell",
+                "price": decimal_text(event.px, seat.instrument.price_scale),
+                "size": event.size,
+            }
+            seat.desk.context(forced, event.event_ns, event.recv_ns)
 
     # -- signals -------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -35,6 +35,11 @@ class Outputs(Struct, frozen=True, kw_only=True):
     metrics: str | None
     books: str | None
     checkpoints: tuple[int, ...]
+
+    def places(self) -> str:
+        """Where results go, in words; empty where none do."""
+        named = {"signals": self.signals, "metrics": self.metrics, "books": self.books}
+        return ", ".join(f"{what}: {'stdout' if to == '-' else to}" for what, to in named.items() if to is not None)
 
 
 def default_config(captures: Sequence[Path], tables: Tables) -> Config:
@@ -155,11 +160,11 @@ class _Run:
         rate = self._records / seconds if seconds else 0.0
         return (
             f"{self._records} records in {seconds:.2f} s ({rate:,.0f}/s); {live} of {len(lanes)} books live at the end; "
-            f"{self._seq} signal messages"
+            f"{self._seq} signal messages" + (f"; {places}" if (places := self._outputs.places()) else "")
         )
 
 
-class _Beside:
+class _Beside(AbstractContextManager[BinaryIO]):
     """A file that gets its name when it is complete."""
 
     def __init__(self, path: Path) -> None:
@@ -176,8 +181,9 @@ class _Beside:
 
 
 def _opened(target: str | None, stack: ExitStack) -> BinaryIO | None:
-    if target is None:
-        return None
-    if target == "-":
-        return sys.stdout.buffer
-    return stack.enter_context(_Beside(Path(target)))
+    return None if target is None else stack.enter_context(written(target))
+
+
+def written(target: str) -> AbstractContextManager[BinaryIO]:
+    """To be written to: stdout for ``-``, else a file that gets its name when it is complete."""
+    return nullcontext(sys.stdout.buffer) if target == "-" else _Beside(Path(target))

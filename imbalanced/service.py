@@ -4,48 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import random
-import signal
 import time
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
 from msgspec import structs
 
-from imbalanced import __version__, book, embedded, systemd
-from imbalanced.backoff import Backoff
-from imbalanced.config import Endpoints
-from imbalanced.connector import Connector
+from imbalanced import __version__, book, embedded, ending, logs, systemd
+from imbalanced.config import ConfigError
 from imbalanced.events import (
     BookInvalid,
     BookValid,
     Frame,
     GapKind,
-    LinkDown,
-    LinkUp,
     Notice,
     ResyncEnded,
     Signal,
     StreamState,
     Suppressed,
 )
-from imbalanced.instruments import InstrumentsUnavailable
-from imbalanced.instruments import load as load_instruments
+from imbalanced.intake import Intake
 from imbalanced.journal import Journal
-from imbalanced.pipeline import Pipeline
 from imbalanced.sinks import SINKS, Hub, JsonlOptions, Outlet, RedisOptions, WebsocketOptions
 from imbalanced.sinks.address import is_free
 from imbalanced.sinks.meters import Meters
 from imbalanced.sinks.prometheus import Prometheus, PrometheusOptions
 from imbalanced.sinks.redis import redacted
 from imbalanced.status import Status
-from imbalanced.tape import Recorder
-from imbalanced.transports import DEFAULT, TRANSPORTS
-from imbalanced.venues import VENUES
-from imbalanced.venues.codec import Wake
 from imbalanced.web.backend import UnknownBook
 from imbalanced.web.server import HttpOptions, HttpServer
 
@@ -59,10 +45,11 @@ COMPILED = not book.__file__.endswith(".py")
 S = 1_000_000_000
 PRUNE_EVERY_S = 600.0
 LOOP_PROBE_S = 0.5
+RESYNC_S = 60.0
 
 
 class Service:
-    """One run. ``on_ready_to_use`` is called once everything listens, with the addresses that were really taken."""
+    """One run. ``announce`` is called once everything listens; ``config`` then holds the addresses really taken."""
 
     def __init__(self, config: Config, *, announce: Callable[[Service], None] = lambda _: None) -> None:
         self.config = config
@@ -71,19 +58,15 @@ class Service:
         self.meters = Meters(config.prometheus.metrics)
         self.prometheus = Prometheus(self.meters, PrometheusOptions(version=__version__, compiled=COMPILED))
         self.hub = Hub()
-        self.connectors: dict[str, Connector] = {}
-        self.missing: dict[str, str] = dict.fromkeys(config.venues, "instruments not loaded")
         self.outlets: list[Outlet] = []
-        self.stopping = False
+        self.redis_urls: list[str] = []
+        self.moved: list[str] = []
         self._announce = announce
         self._stop_wanted = asyncio.Event()
-        self._recorder: Recorder | None = None
-        self._tick: asyncio.TimerHandle | None = None
-        self._last_ns = 0
         self._waiting: dict[tuple[str, str], list[asyncio.Future[ResyncEnded]]] = {}
         self._frozen = False
-        self.redis_urls: list[str] = []
-        self.pipeline: Pipeline
+        self._given = config
+        self.intake: Intake
         self.journal: Journal
         self.http: HttpServer
 
@@ -98,56 +81,58 @@ class Service:
             self.journal = Journal.open(self.config.journal.path, self.config.journal.keep_s * S)
             stack.callback(self.journal.close)
             self._close_what_a_crash_left()
-            self.pipeline = Pipeline(self.config)
-            if self.config.record is not None:
-                self._recorder = Recorder(Path(self.config.record.dir), self.config.record.rotate_s * S)
-                stack.callback(self._recorder.close)
+            self.intake = Intake(self.config, self.log, self._tell)
+            self.intake.on_listed = lambda venue, listed: self.meters.declare(
+                books=[(venue, one.symbol) for one in listed]
+            )
+            stack.callback(self.intake.close)
             self._declare()
-            self._make_outlets(redis_url)
-            await self._serve()
+            stream = self._make_outlets(redis_url)
+            async with asyncio.TaskGroup() as tasks:
+                await self._serve(stack, tasks, stream)
 
-    async def _serve(self) -> None:
-        config = self.config
-        self.http = HttpServer(
-            self.status,
-            HttpOptions(
-                host=config.http.host, port=config.http.port, token=config.http.token, stream_port=config.stream.port
-            ),
+    async def _serve(self, stack: AsyncExitStack, tasks: asyncio.TaskGroup, stream: Outlet) -> None:
+        """Listen first, so that a port that is taken is known before anything else is begun."""
+        outlets = [tasks.create_task(stream.run(), name=stream.name)]
+        await stream.until(lambda: stream.connected)
+        await self._open_http(stream)
+        stack.push_async_callback(self.http.stop)
+        outlets += [tasks.create_task(one.run(), name=one.name) for one in self.outlets if one is not stream]
+        self.intake.begin(tasks)
+        chores = [tasks.create_task(self._housekeeping()), tasks.create_task(self._watch_loop())]
+        self._announce(self)
+        systemd.notify("READY=1")
+        try:
+            await self._stop_wanted.wait()
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await self._wind_down(outlets)
+
+    async def _open_http(self, stream: Outlet) -> None:
+        """The page must know the stream's port, and everybody the ports that were really taken."""
+        served: Any = stream.sink
+        http = self.config.http
+        options = HttpOptions(host=http.host, port=http.port, token=http.token, stream_port=served.port)
+        self.http = HttpServer(self.status, options)
+        await self.http.start()
+        self.config = structs.replace(
+            self.config,
+            http=structs.replace(http, port=self.http.port),
+            stream=structs.replace(self.config.stream, port=served.port),
         )
-        async with asyncio.TaskGroup() as tasks:
-            await self.http.start()
-            outlets = [tasks.create_task(outlet.run(), name=outlet.name) for outlet in self.outlets]
-            for venue in config.venues:
-                self.connectors[venue] = self._connector(venue)
-                tasks.create_task(self.connectors[venue].run(), name=venue)
-            chores = [
-                tasks.create_task(self._instruments(venue), name=f"{venue} instruments") for venue in config.venues
-            ]
-            chores += [tasks.create_task(self._housekeeping()), tasks.create_task(self._watch_loop())]
-            self._announce(self)
-            systemd.notify("READY=1")
-            try:
-                await self._stop_wanted.wait()
-            finally:
-                await self._wind_down(outlets, chores)
 
     def stop(self) -> None:
         """Begin the orderly stop."""
         self._stop_wanted.set()
 
-    async def _wind_down(self, outlets: list[asyncio.Task[None]], chores: list[asyncio.Task[None]]) -> None:
+    async def _wind_down(self, outlets: list[asyncio.Task[None]]) -> None:
         """Not ready first; then the last word on every signal; then links, sinks, server, within ``shutdown_s``."""
         self.log.info("stopping")
         systemd.notify("STOPPING=1")
         self.status.stopping = True
         deadline = asyncio.get_running_loop().time() + self.config.shutdown_s * 0.8
-        for chore in chores:
-            chore.cancel()
-        if self._tick is not None:
-            self._tick.cancel()
-        self.feed(Frame(self._now_ns(), "", 0, "stop", b""))
-        self.stopping = True
-        await asyncio.gather(*(connector.stop() for connector in self.connectors.values()))
+        await self.intake.end()
         for outlet in self.outlets:
             outlet.finish()
         left = max(deadline - asyncio.get_running_loop().time(), 0.1)
@@ -158,22 +143,37 @@ class Service:
         await self.http.stop()
         self.log.info("stopped", last_seq=self.journal.last_seq)
 
+    def reload(self, read: Callable[[], Config]) -> None:
+        """SIGHUP: take from a configuration what can be taken while running, and say what cannot."""
+        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            new = read()
+        except (ConfigError, OSError, UnicodeDecodeError) as error:
+            self.log.error("reload_refused", faults=str(error).splitlines(), goes_on_with="the configuration before")
+        else:
+            before = self._given
+            changed = [name for name in new.__struct_fields__ if getattr(new, name) != getattr(before, name)]
+            applied = [name for name in changed if name == "log" and new.log.format == before.log.format]
+            logs.set_level(new.log.level)
+            restart = [name for name in changed if name not in applied]
+            self._given = structs.replace(before, log=structs.replace(before.log, level=new.log.level))
+            self.log.warning("reloaded", applied=applied, needs_restart=restart)
+        systemd.notify("READY=1")
+
     # -- what is wired -------------------------------------------------------------------------------------------------
 
-    def _take_addresses(self, simulated: dict[str, dict[str, str]]) -> None:
-        """Point venues at their simulations. A demo moves away from a port that is taken; a real run says so and ends."""
-        config = self.config
-        venues = {
-            name: structs.replace(venue, endpoints=Endpoints(**simulated[name])) if name in simulated else venue
-            for name, venue in config.venues.items()
-        }
+    def _take_addresses(self, simulated: embedded.Endpoints) -> None:
+        """Point venues at their simulations. A demo leaves a port that is taken; a real run says so and ends."""
+        config = embedded.pointed(self.config, simulated)
         http, stream = config.http, config.stream
         if config.sim is not None:
             if not is_free(http.host, http.port):
+                self.moved.append(f"port {http.port} is taken, so the page is elsewhere")
                 http = structs.replace(http, port=0)
             if not is_free(stream.host, stream.port):
-                stream = structs.replace(stream, port=free_port(stream.host))
-        self.config = structs.replace(config, venues=venues, http=http, stream=stream)
+                self.moved.append(f"port {stream.port} is taken, so the stream is elsewhere")
+                stream = structs.replace(stream, port=0)
+        self.config = structs.replace(config, http=http, stream=stream)
 
     def _close_what_a_crash_left(self) -> None:
         """A run that died could not close its signals: they are closed now, before any new one."""
@@ -199,7 +199,8 @@ class Service:
             filters=sorted({name for venue in config.venues for name in config.filters_of(venue)}),
         )
 
-    def _make_outlets(self, redis_url: str | None) -> None:
+    def _make_outlets(self, redis_url: str | None) -> Outlet:
+        """All of them; the one of the stream is given back."""
         config = self.config
         stream = config.stream
         wanted: dict[str, Any] = {
@@ -222,40 +223,19 @@ class Service:
             if name == "websocket":
                 served: Any = sink
                 self.meters.watch_subscribers(lambda: served.subscribers, lambda: served.dropped)
+        return self.outlets[0]
 
-    def _connector(self, venue: str) -> Connector:
-        chosen = self.config.venues[venue].transport
-        transport = TRANSPORTS[DEFAULT if chosen == "auto" else chosen]
-        limits = self.pipeline.sessions[venue].codec.limits
-        return Connector(venue, limits, transport, self.feed, log=self.log, on_sent=self._sent)
+    # -- what comes out ------------------------------------------------------------------------------------------------
 
-    # -- frames --------------------------------------------------------------------------------------------------------
-
-    def feed(self, frame: Frame) -> None:
-        """The one way in: recorded, run through the pipeline, told to everybody, and what follows is done."""
-        if self.stopping:
-            return
-        if self._recorder is not None:
-            self._recorder.write(frame)
-        outputs = self.pipeline.feed(frame)
+    def _tell(self, outputs: list[Any], frame: Frame) -> None:
+        """What one frame made: signals to the journal before anybody else hears of them, then the rest."""
         if frame.kind == "ws":
             meter = self.meters.venue(frame.venue)
             meter.frames += 1
             meter.frame_bytes += len(frame.data)
             meter.pipeline.observe((time.time_ns() - frame.recv_ns) * 1e-9)
-        if outputs:
-            self._tell(outputs, frame)
-        for command in self.pipeline.commands():
-            if command.venue:
-                self.connectors[command.venue].execute(command)
-            elif isinstance(command, Wake):
-                self._tick_at(command.at_ns)
-
-    def _sent(self, frame: Frame) -> None:
-        if self._recorder is not None and not self.stopping:
-            self._recorder.write(frame)
-
-    def _tell(self, outputs: list[Any], frame: Frame) -> None:
+        if not outputs:
+            return
         signals = [output for output in outputs if type(output) is Signal]
         if signals:
             signals = self.journal.append(signals)
@@ -290,52 +270,10 @@ class Service:
                 return
         if isinstance(event, Notice):
             name = facts.pop("what")
-        warns = isinstance(event, BookInvalid | Notice | LinkDown) or facts.get("state") in ("silent", "stale")
+        warns = isinstance(event, BookInvalid | Notice) or facts.get("state") in ("silent", "stale")
         (self.log.warning if warns else self.log.info)(name, **facts)
 
-    def _now_ns(self) -> int:
-        self._last_ns = max(time.time_ns(), self._last_ns)
-        return self._last_ns
-
-    def _tick_at(self, at_ns: int) -> None:
-        loop = asyncio.get_running_loop()
-        if self._tick is not None:
-            self._tick.cancel()
-        self._tick = loop.call_later(max(at_ns - time.time_ns(), 0) / S, self._ticked, at_ns)
-
-    def _ticked(self, at_ns: int) -> None:
-        self.feed(Frame(max(self._now_ns(), at_ns), "", 0, "wake", b""))
-
     # -- tasks ---------------------------------------------------------------------------------------------------------
-
-    async def _instruments(self, venue: str) -> None:
-        """Load the venue's list, however long it takes; the others run meanwhile."""
-        settings = self.config.venues[venue]
-        backoff = Backoff(1.0, 60.0, 60.0, random.random)
-        cache = Path(self.config.journal.path).parent / "instruments"
-        ranked = not isinstance(settings.instruments, tuple)
-        while True:
-            try:
-                listed = await load_instruments(
-                    venue,
-                    VENUES[venue].ccxt,
-                    log=self.log,
-                    rest=settings.endpoints.rest if settings.endpoints else None,
-                    cache_dir=cache,
-                    volumes=ranked,
-                    # A simulation's list is this run's own: a cached one would be another run's.
-                    max_age_s=0.0 if self.config.sim is not None else 6 * 3600.0,
-                )
-                break
-            except InstrumentsUnavailable as error:
-                wait_s = backoff.next_s()
-                self.missing[venue] = f"instruments: {error}"
-                self.log.warning("instruments_unavailable", venue=venue, why=str(error), retry_s=round(wait_s, 1))
-                await asyncio.sleep(wait_s)
-        wanted = listed.select(settings.instruments)
-        self.missing.pop(venue, None)
-        self.meters.declare(books=[(venue, one.symbol) for one in wanted])
-        self.feed(Frame(self._now_ns(), venue, 0, "instruments", msgspec.json.encode(wanted)))
 
     async def _housekeeping(self) -> None:
         while True:
@@ -362,57 +300,44 @@ class Service:
     # -- for the operator ----------------------------------------------------------------------------------------------
 
     async def resync(self, venue: str, instrument: str) -> dict[str, object]:
-        """Drop and prove one book again; answers when it is live or has failed."""
-        session = self.pipeline.sessions.get(venue)
+        """Drop and prove one book again; answers when it is live or has failed. Who comes second waits with the first."""
+        session = self.intake.pipeline.sessions.get(venue)
         lane = session.lane_of(instrument) if session else None
         if session is None or lane is None:
             raise UnknownBook(f"{venue} {instrument}")
         told: dict[str, object] = {"venue": venue, "instrument": instrument}
         if lane.conn not in session.up_ns:
             return {**told, "ok": False, "reason": GapKind.SOCKET_CLOSED.value}
-        self.feed(Frame(self._now_ns(), venue, 0, "resync", instrument.encode()))
+        key = (venue, instrument)
+        if key not in self._waiting:
+            self.intake.feed(Frame(self.intake.now_ns(), venue, 0, "resync", instrument.encode()))
         waiting: asyncio.Future[ResyncEnded] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault((venue, instrument), []).append(waiting)
+        self._waiting.setdefault(key, []).append(waiting)
         with suppress(TimeoutError):
-            ended = await asyncio.wait_for(waiting, timeout=60.0)
+            async with asyncio.timeout(RESYNC_S):
+                ended = await waiting
             return {**told, "ok": ended.ok, "reason": ended.reason or None, "seq": lane.sync.last_id}
+        self._waiting.pop(key, None)
         return {**told, "ok": False, "reason": "timeout"}
 
 
+# Links are told of by their connectors, which know more.
 LOGGED: dict[type, str] = {
     BookValid: "book_valid",
     BookInvalid: "book_invalid",
     ResyncEnded: "resync_failed",
     StreamState: "stream_state",
-    LinkUp: "link_up",
-    LinkDown: "link_down",
     Notice: "notice",
 }
 
 
-def free_port(host: str) -> int:
-    """A port that is free now. (The page must know the stream's port before the stream is open.)"""
-    import socket  # noqa: PLC0415 - only when the configured port is taken
-
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
-async def run(config: Config, *, announce: Callable[[Service], None] = lambda _: None) -> None:
-    """Run until SIGTERM or SIGINT; a second one ends the process at once with 130."""
+async def run(
+    config: Config,
+    *,
+    announce: Callable[[Service], None] = lambda _: None,
+    read: Callable[[], Config] | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT; a second one ends the process at once with 130. SIGHUP: ``read`` and reload."""
     service = Service(config, announce=announce)
-    loop = asyncio.get_running_loop()
-    asked = 0
-
-    def on_signal() -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
-            signal.raise_signal(signal.SIGKILL)
-        service.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    await service.run()
+    with ending.handled(service.stop, (lambda: service.reload(read)) if read is not None else None):
+        await service.run()

@@ -91,6 +91,7 @@ class Session:
         self.venue = codec.venue
         self.outbox: list[Command] = []
         self.lanes: dict[str, Lane] = {}
+        self._by_symbol: dict[str, Lane] = {}
         self.links: dict[int, LinkPlan] = {}
         self.up_ns: dict[int, int] = {}
         self._heard_ns: dict[int, int] = {}
@@ -135,7 +136,7 @@ class Session:
 
     def lane_of(self, instrument: str) -> Lane | None:
         """The lane of a unified symbol."""
-        return next((lane for lane in self.lanes.values() if lane.instrument.symbol == instrument), None)
+        return self._by_symbol.get(instrument)
 
     # -- instruments and links -----------------------------------------------------------------------------------------
 
@@ -160,6 +161,7 @@ class Session:
     def _add(self, instrument: Instrument) -> Lane:
         self.codec.know(instrument)
         lane = self.lanes[instrument.venue_symbol] = Lane(instrument, self.codec.continuity)
+        self._by_symbol[instrument.symbol] = lane
         return lane
 
     def _lane(self, symbol: str, frame: Frame) -> Lane | None:

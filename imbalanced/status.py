@@ -28,9 +28,11 @@ class Status:
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Every book (or the configured share) is live, and every sink is connected."""
         service = self._service
-        reasons = [f"{venue}: {why}" for venue, why in service.missing.items()]
+        reasons = [f"{venue}: {why}" for venue, why in service.intake.missing.items()]
         lanes = [
-            (session.venue, lane) for session in service.pipeline.sessions.values() for lane in session.lanes.values()
+            (session.venue, lane)
+            for session in service.intake.pipeline.sessions.values()
+            for lane in session.lanes.values()
         ]
         live = sum(lane.valid for _, lane in lanes)
         if not lanes or live < float(service.config.ready_share) * len(lanes):
@@ -48,16 +50,16 @@ class Status:
             "epoch": service.journal.epoch,
             "last_seq": service.journal.last_seq,
             "oldest_seq": service.journal.oldest_seq,
-            "config": service.pipeline.fingerprint,
+            "config": service.intake.pipeline.fingerprint,
             "ready": self.ready()[1],
             "books": [
                 _book(session.venue, lane)
-                for session in service.pipeline.sessions.values()
+                for session in service.intake.pipeline.sessions.values()
                 for lane in session.lanes.values()
             ],
             "links": [
                 {"venue": venue, **_plain(link)}
-                for venue, connector in service.connectors.items()
+                for venue, connector in service.intake.connectors.items()
                 for link in connector.links()
             ],
             "sinks": [outlet.status() for outlet in service.outlets],
@@ -65,7 +67,7 @@ class Status:
 
     def book(self, venue: str, instrument: str, levels: int) -> dict[str, object] | None:
         """``/api/book``: the best levels as text; none of a book that is not valid."""
-        session = self._service.pipeline.sessions.get(venue)
+        session = self._service.intake.pipeline.sessions.get(venue)
         lane = session.lane_of(instrument) if session else None
         if lane is None:
             return None

@@ -13,6 +13,7 @@ cdef class BookSync:
     cdef public bint joined
     cdef public int old_in_a_row
     cdef public long long image_id
+    cdef public long long seen_id
     cdef public long long heard_ns
     cdef public long long heard_count
     cdef public double interval_ns

@@ -60,6 +60,7 @@ class BookSync:
         self.state = IDLE
         self.last_id = -1
         self.image_id = -1
+        self.seen_id = -1
         self.joined = False
         self.crossed_since_ns = 0
         self.old_in_a_row = 0
@@ -82,6 +83,7 @@ class BookSync:
         self.buffer.clear()
         self.last_id = -1
         self.image_id = -1
+        self.seen_id = -1
         self.crossed_since_ns = 0
         self.old_in_a_row = 0
 
@@ -161,10 +163,14 @@ class BookSync:
     def _join(self, diff: Diff) -> cython.int:
         """The first diff after an image that was newer than all diffs before it."""
         if self.image_id >= 0 and diff.last_id < self.image_id + self.offset:
+            self.seen_id = max(self.seen_id, diff.last_id)
             return IGNORED
         if not self._overlaps(diff):
+            # Where it does not follow the diffs seen before it either, the image is not to blame.
+            before = diff.prev_id if self.by_previous else diff.first_id - 1
+            blame = NO_OVERLAP if self.seen_id in (-1, before) else GAP
             self._restart(diff)
-            return NO_OVERLAP
+            return blame
         self._take(diff)
         return APPLIED
 
@@ -190,6 +196,7 @@ class BookSync:
         if kept and not self._overlaps(kept[0]):
             return STALE
         self.book.replace(image.rows)
+        self.seen_id = self.last_id
         self.buffer.clear()
         self.last_id = image.last_id
         self.joined = False

@@ -143,6 +143,18 @@ def test_a_first_diff_that_does_not_overlap(chain: Continuity) -> None:
     assert one.last_id == 13
 
 
+@CHAINS
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_gap_before_an_image_is_joined_is_a_gap(chain: Continuity, ignored: bool) -> None:
+    one = buffering(chain)
+    one.diff(diff(1, 4), FIRST_NS)
+    one.image(image(9))
+    if ignored:
+        assert one.diff(diff(5, 6), FIRST_NS) == IGNORED
+    # 7..10 was lost: 11..12 follows neither the image nor the diffs.
+    assert one.diff(diff(11, 12), FIRST_NS) == GAP
+
+
 def test_futures_join_by_the_previous_id_where_ids_jump() -> None:
     one = buffering(PREVIOUS)
     one.image(image(900))

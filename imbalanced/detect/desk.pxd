@@ -11,6 +11,7 @@ cdef class Desk:
     cdef list _of_trades
     cdef list _of_both
     cdef list _clocked
+    cdef dict _of_context
     cdef readonly long long book_ns
     cdef readonly long long trade_ns
     cdef readonly long long latest_ns

@@ -20,6 +20,7 @@ else:
     from cython.cimports.imbalanced.detect.detector import Detector
     from cython.cimports.imbalanced.metrics.metric import Metric
 
+CONTEXT = ("funding", "liquidation", "oi")
 CLOCK_BEHIND_NS = cython.declare(cython.longlong, 250_000_000)
 
 
@@ -41,6 +42,7 @@ class Desk:
         self._of_book = [m for m in every if takes(m, "book") and not takes(m, "trade")]
         self._of_trades = [m for m in every if takes(m, "trade") and not takes(m, "book")]
         self._of_both = [m for m in every if takes(m, "trade") and takes(m, "book")]
+        self._of_context = {what: [m for m in every if what in m.inputs.split()] for what in CONTEXT}
         self._clocked = [m for m in every if takes(m, "clock")]
         self.book = Book()
         self.book_ns = self.trade_ns = self.latest_ns = 0
@@ -108,6 +110,16 @@ class Desk:
         for metric in self._of_both:
             _kept(metric, metric.trade(px, size, sign, self.latest_ns))
         return self._detect(False)
+
+    def context(self, event: dict[str, object], event_ns: int, recv_ns: int) -> None:
+        """A slow event (``type`` is one of ``CONTEXT``), for the metrics that want it."""
+        wanting = self._of_context[event["type"]]
+        if wanting:
+            self.latest_ns = max(self.latest_ns, event_ns if event_ns else recv_ns)
+            self.recv_ns = recv_ns
+            self.updates += 1
+            for metric in wanting:
+                metric.answered = metric.event(event, self.latest_ns)
 
     @cython.ccall
     def clock(self, recv_ns: cython.longlong) -> cython.int:

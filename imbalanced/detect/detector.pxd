@@ -12,6 +12,8 @@ cdef class Detector:
     cdef readonly bint of_book
     cdef readonly double raw
     cdef readonly double x
+    cdef readonly double last
+    cdef void _score(self, long long t_ns)
     cdef public str signal_id
     cdef public long long opened_recv_ns
     cpdef double read(self)

@@ -50,7 +50,10 @@ class DetectorOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class Detector:
-    """The base. ``of_book``: the score comes from the book, so its past ends with the book."""
+    """The base. ``of_book``: the score comes from the book, so its past ends with the book.
+
+    ``raw`` and ``x`` are the value and the score of now (NaN: none), ``last`` the last score that there was.
+    """
 
     Options: ClassVar[type[Struct]] = DetectorOptions
 
@@ -71,6 +74,7 @@ class Detector:
         )
         self.raw = nan
         self.x = nan
+        self.last = 0.0
         self.signal_id = ""
         self.opened_recv_ns = 0
 
@@ -91,17 +95,22 @@ class Detector:
     @cython.ccall
     def step(self, t_ns: cython.longlong) -> cython.int:
         """Something may have changed: NOTHING, OPEN, UPDATE or CLOSE of the lifecycle."""
+        self._score(t_ns)
+        return self.lifecycle.value(self.x, t_ns)
+
+    @cython.cfunc
+    def _score(self, t_ns: cython.longlong) -> cython.void:
         self.raw = self.read()
         self.x = self.shape(self.standardiser.score(self.raw, t_ns))
-        return self.lifecycle.value(self.x, t_ns)
+        if self.x == self.x:
+            self.last = self.x
 
     @cython.ccall
     def clock(self, t_ns: cython.longlong) -> cython.int:
         """Time has passed and nothing else: an open signal may end, but only a value confirms a new one."""
         if self.lifecycle.state == OPENED:
             return self.step(t_ns)
-        self.raw = self.read()
-        self.x = self.shape(self.standardiser.score(self.raw, t_ns))
+        self._score(t_ns)
         return self.lifecycle.clock(t_ns)
 
     @cython.ccall

@@ -69,7 +69,7 @@ def build(
     lifecycle = detector.lifecycle
     event: Any = EVENTS[said]
     reason: Any = REASONS[lifecycle.reason] if event == "close" else None
-    score = detector.x if detector.x == detector.x else 0.0
+    score = detector.last
     told = evidence(detector)
     if event == "close":
         told["duration_ms"] = (frame.recv_ns - detector.opened_recv_ns) / NS_PER_MS

@@ -74,7 +74,7 @@ class SupplyDemand(Metric):
     """
 
     Options: ClassVar[type[Struct]] = SupplyDemandOptions
-    inputs: ClassVar[str] = "book clock"
+    inputs: ClassVar[str] = "books clock"
     _band: Band
     _max_age_ns: cython.longlong
     _weights: dict[str, float]

@@ -178,6 +178,11 @@ class Outlet:
 
     def _next_batch(self) -> Batch | None:
         assert self._cursor is not None  # set by _open
+        oldest = self._journal.oldest_seq
+        if self._cursor < oldest:
+            log.error("sink_missed_pruned", sink=self.name, wanted=self._cursor, oldest=oldest)
+            self._cursor = oldest
+            self._step.set()
         entries = self._journal.read(self._cursor, self._options.batch_count)
         size = 0
         for count, entry in enumerate(entries):
@@ -185,8 +190,6 @@ class Outlet:
             if size > self._options.batch_bytes and count:
                 entries = entries[:count]
                 break
-        if entries and entries[0].seq != self._cursor:
-            log.error("sink_missed_pruned", sink=self.name, wanted=self._cursor, oldest=entries[0].seq)
         batch = Batch(entries, *self._take_state()) if self._state_wanted else Batch(entries)
         return batch if batch.entries or batch.states or batch.statuses else None
 

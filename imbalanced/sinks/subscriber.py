@@ -261,11 +261,10 @@ class Subscriber:
         subscription = self._signals
         if subscription is None:
             return False
-        entries = self._journal.read(subscription.cursor, READ_ENTRIES)
-        if entries and entries[0].seq != subscription.cursor:
+        if subscription.cursor < self._journal.oldest_seq:
             self._drop(PRUNED)
             return False
-        for entry in entries:
+        for entry in self._journal.read(subscription.cursor, READ_ENTRIES):
             if subscription.wanted.passes(entry.kind, entry.venue, entry.instrument):
                 await self._send(data_message("signals", entry.text))
             if self._signals is not subscription:  # replaced or ended while we waited; its answer comes next

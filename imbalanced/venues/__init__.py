@@ -19,6 +19,10 @@ class Venue(Protocol):
         """The instrument list."""
 
     @property
+    def provides(self) -> tuple[str, ...]:
+        """What its streams tell, in the words of a metric's ``inputs``."""
+
+    @property
     def endpoints(self) -> Endpoints:
         """The public hosts."""
 

@@ -108,6 +108,7 @@ class Product(Struct, frozen=True, kw_only=True):
     limits: Limits
     ccxt: CcxtSpec
     inverse: bool = False
+    provides: tuple[str, ...] = ("book", "trade")
 
     def codec(self, venue: str, endpoints: Endpoints | None = None) -> BinanceCodec:
         """A codec for one run; ``endpoints`` replaces the public hosts."""
@@ -125,6 +126,8 @@ FUTURES_ROUTES = (
     Route("/public/stream", ("{}@depth@100ms",)),
     Route("/market/stream", ("{}@aggTrade", "{}@markPrice@1s", "{}@forceOrder"), books=False),
 )
+
+FUTURES_PROVIDE = ("book", "trade", "funding", "liquidation")
 
 SPOT = Product(
     endpoints=Endpoints(rest="https://api.binance.com", ws="wss://stream.binance.com:9443"),
@@ -151,6 +154,7 @@ USDM = Product(
     routes=FUTURES_ROUTES,
     continuity=FUTURES_CHAIN,
     limits=FUTURES_LIMITS,
+    provides=FUTURES_PROVIDE,
     ccxt=CcxtSpec(exchange_id="binanceusdm", options={"fetchMarkets": {"types": ["linear"]}, "defaultType": "future"}),
 )
 COINM = Product(
@@ -160,6 +164,7 @@ COINM = Product(
     routes=(Route("/stream", ("{}@depth@100ms", "{}@aggTrade", "{}@markPrice@1s", "{}@forceOrder")),),
     continuity=FUTURES_CHAIN,
     limits=FUTURES_LIMITS,
+    provides=FUTURES_PROVIDE,
     ccxt=CcxtSpec(
         exchange_id="binancecoinm", options={"fetchMarkets": {"types": ["inverse"]}, "defaultType": "delivery"}
     ),

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
-from sink_helpers import DEADLINE_S, FAST, running, signal, snapshot
+from sink_helpers import DEADLINE_S, FAST, closed, running, signal, snapshot
 from structlog.testing import capture_logs
 
 from imbalanced.events import LinkUp
+from imbalanced.journal import Journal
 from imbalanced.sinks import SINKS, AddressInUse, Batch, Hub, Outlet, SinkMisconfigured, SinkUnavailable
-
-if TYPE_CHECKING:
-    from imbalanced.journal import Journal
 
 
 class Target:
@@ -28,6 +25,7 @@ class Target:
         self.batches: list[Batch] = []
         self.faults: list[Exception] = []
         self.heartbeat = asyncio.Event()
+        self.asked = asyncio.Event()
         self.resume = asyncio.Event()
         self.resume.set()
         self.opened = 0
@@ -40,6 +38,7 @@ class Target:
         return self.claims if self.claims is not None else len(self.held) + 1
 
     async def write(self, batch: Batch) -> None:
+        self.asked.set()
         await self.resume.wait()
         self._maybe_fail()
         if batch == Batch():
@@ -165,6 +164,26 @@ async def test_a_target_ahead_of_the_journal_loses_nothing_new(journal: Journal,
             await daemon.caught_up()
     assert target.held == [1]
     assert any(line["event"] == "sink_ahead_of_journal" for line in logs)
+
+
+async def test_what_was_pruned_unseen_is_told_and_stepped_over(hub: Hub, target: Target) -> None:
+    journal = Journal.open(None, keep_ns=1)
+    with capture_logs() as logs:
+        async with running(target, journal, hub) as daemon:
+            target.resume.clear()
+            target.asked.clear()
+            daemon.append(signal(1, recv_ns=0), closed(1, recv_ns=0))
+            async with asyncio.timeout(DEADLINE_S):
+                await target.asked.wait()  # it holds the two and is busy
+            daemon.append(signal(2, recv_ns=0), closed(2, recv_ns=0))
+            assert journal.prune(10) == 4
+            target.resume.set()
+            await daemon.caught_up()
+            assert daemon.outlet.lag == 0
+            daemon.append(signal(3))
+            await daemon.caught_up()
+    assert target.held == [1, 2, 5]
+    assert [(line["wanted"], line["oldest"]) for line in logs if line["event"] == "sink_missed_pruned"] == [(3, 5)]
 
 
 async def test_finish_writes_what_is_left(journal: Journal, hub: Hub, target: Target) -> None:

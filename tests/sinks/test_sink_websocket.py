@@ -199,6 +199,16 @@ class TestResuming:
             assert (answer["recovered"], answer["oldest_seq"]) == (False, 3)
             assert await client.seqs(1) == [3]
 
+    async def test_overtaken_by_pruning(self, hub: Hub) -> None:
+        journal = Journal.open(None, keep_ns=1)
+        async with serving(journal, hub) as daemon, greeted(daemon.port) as client:
+            await client.ask(**subscribe())
+            journal.append([signal(1, recv_ns=0), closed(1, recv_ns=0)])  # nobody is told in time
+            assert journal.prune(10) == 2
+            hub.notify()
+            daemon.append(signal(2))
+            assert await client.closed() == (4008, "overtaken by pruning: resume with from_seq")
+
 
 class TestState:
     async def test_metrics_are_the_latest_and_conflated(self, daemon: Served) -> None:
