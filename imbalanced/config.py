@@ -715,7 +715,6 @@ class _Builder:
             if name not in metrics:
                 self._faults.append(Fault(f"prometheus.metrics[{i}]", shown(name), nearest(name, metrics)))
 
-
     def _check_inputs(self, config: Config) -> None:
         """A metric that a venue cannot feed would be silent for ever: better said now."""
         for venue, settings in config.venues.items():

@@ -225,6 +225,19 @@ class Suppressed(Struct, frozen=True, kw_only=True):
     filter: str
 
 
+class Graded(Struct, frozen=True, kw_only=True):
+    """What an opened signal was worth after a horizon: returns as fractions, positive when the signal was right."""
+
+    venue: str
+    instrument: str
+    recv_ns: int
+    kind: str
+    id: str
+    horizon_ms: int
+    gross: float
+    net: float
+
+
 class MetricSnapshot(Struct, frozen=True, kw_only=True):
     """The latest values of one instrument's metrics. Conflated downstream: ``conflated`` says how many states it
     stands for.

@@ -43,7 +43,13 @@ CLOCK_LOOKS_S = 1.0
 class Intake:
     """``tell`` gets what each frame made; ``missing`` says of each venue what of it is not there."""
 
-    def __init__(self, config: Config, log: FilteringBoundLogger, tell: Callable[[list[Any], Frame], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        log: FilteringBoundLogger,
+        tell: Callable[[list[Any], Frame], None],
+        next_seq: Callable[[], int] = lambda: 1,
+    ) -> None:
         self.config = config
         self.pipeline = Pipeline(config)
         self.connectors: dict[str, Connector] = {}
@@ -62,7 +68,7 @@ class Intake:
             transport = TRANSPORTS[DEFAULT if settings.transport == "auto" else settings.transport]
             self.connectors[venue] = Connector(venue, limits, transport, self.feed, log=log, on_sent=self._sent)
         if config.record is not None:
-            self._recorder = Recorder(Path(config.record.dir), config.record.rotate_s * S)
+            self._recorder = Recorder(Path(config.record.dir), config.record.rotate_s * S, next_seq)
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Connect, list and tick as tasks of the owner's group; what goes wrong here ends that group."""

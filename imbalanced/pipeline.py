@@ -17,6 +17,7 @@ from imbalanced.detect import DETECTORS, FILTERS
 from imbalanced.detect.desk import Desk
 from imbalanced.detect.detector import make as make_detector
 from imbalanced.detect.filters import Moment
+from imbalanced.detect.grading import Grader
 from imbalanced.detect.signals import build, decimal_text, mid_text, signal_id
 from imbalanced.events import (
     BookChanged,
@@ -55,12 +56,13 @@ NS_PER_MS = 1_000_000
 class Seat:
     """One instrument: its lane, its desk, and what its signals rest on."""
 
-    def __init__(self, lane: Lane, desk: Desk, names: list[str], filters: dict[str, Filter]) -> None:
+    def __init__(self, lane: Lane, desk: Desk, names: list[str], filters: dict[str, Filter], grader: Grader) -> None:
         self.lane, self.desk, self.names, self.filters = lane, desk, names, filters
         self.instrument: Instrument = lane.instrument
         self.valid_since_ns = 0
         self.checks: tuple[str, ...] = ()
         self.told_updates = 0
+        self.grader = grader
 
 
 def furnish(config: Config, venue: str, instrument: Instrument) -> tuple[Desk, list[str], dict[str, Filter]]:
@@ -148,7 +150,9 @@ class Pipeline:
 
     def _seated(self, venue: str, lane: Lane) -> Seat:
         desk, names, filters = furnish(self.config, venue, lane.instrument)
-        return Seat(lane, desk, names, filters)
+        grading = self.config.grading
+        grader = Grader(grading.latency_ms, grading.horizons_ms, float(grading.round_trip_cost_bps))
+        return Seat(lane, desk, names, filters, grader)
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -156,6 +160,8 @@ class Pipeline:
         seat = self.seats.get((event.venue, event.instrument)) or self.seat(event.venue, event.instrument)
         if seat is not None and seat.desk.book_changed(event.book, event.event_ns, event.recv_ns):
             self._signals(seat, frame, out)
+        if seat is not None and seat.grader.pending:
+            out.extend(seat.grader.step(event.book, seat.desk.book_ns, event.recv_ns))
 
     def _book_replaced(self, event: BookReplaced, frame: Frame, out: list[Any]) -> None:
         seat = self.seat(event.venue, event.instrument)
@@ -170,8 +176,10 @@ class Pipeline:
 
     def _book_invalid(self, event: BookInvalid, frame: Frame, out: list[Any]) -> None:
         seat = self.seat(event.venue, event.instrument)
-        if seat is not None and seat.desk.book_invalid(event.recv_ns):
-            self._signals(seat, frame, out)
+        if seat is not None:
+            seat.grader.lost()
+            if seat.desk.book_invalid(event.recv_ns):
+                self._signals(seat, frame, out)
 
     def _trade(self, event: Trade, frame: Frame, out: list[Any]) -> None:
         seat = self.seats.get((event.venue, event.instrument)) or self.seat(event.venue, event.instrument)
@@ -226,7 +234,10 @@ class Pipeline:
                     continue
                 detector.signal_id = signal_id(seat.instrument.venue, seat.instrument.symbol, detector, frame)
                 detector.opened_recv_ns = frame.recv_ns
-            out.append(self._signal(seat, detector, said, frame))
+            signal = self._signal(seat, detector, said, frame)
+            out.append(signal)
+            if said == OPEN:
+                seat.grader.opened(signal, seat.desk.book, seat.desk.book_ns)
 
     def _refusal(self, seat: Seat, detector: Detector, frame: Frame) -> str:
         """The first filter that says no; empty when none does."""
@@ -284,6 +295,8 @@ class Pipeline:
                     one.observe(now)
             if fired:
                 self._signals(seat, frame, out)
+            if seat.grader.pending:
+                out.extend(seat.grader.step(seat.desk.book, seat.desk.book_ns, frame.recv_ns))
             if snapshot and seat.desk.updates != seat.told_updates:
                 out.append(self._snapshot(seat, frame))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -46,11 +46,16 @@ def default_config(captures: Sequence[Path], tables: Tables) -> Config:
     """Default metrics and detectors for every venue in these recordings."""
     venues: dict[str, set[str]] = {}
     for path in captures:
-        for frame in tape.read(path):
-            if frame.venue:
-                symbols = venues.setdefault(frame.venue, set())
-                if frame.kind == "instruments":
-                    symbols.update(i.symbol for i in msgspec.json.decode(frame.data, type=list[Instrument]))
+        try:
+            for frame in tape.read(path):
+                if frame.venue:
+                    symbols = venues.setdefault(frame.venue, set())
+                    if frame.kind == "instruments":
+                        symbols.update(i.symbol for i in msgspec.json.decode(frame.data, type=list[Instrument]))
+        except tape.TapeError:
+            if not venues:
+                raise
+            break  # the replay comes to the same record, and tells of it when all before it is done
     unknown = sorted(set(venues) - set(tables.venues))
     if unknown:
         raise tape.TapeError(str(captures[0]), 0, f"venue {unknown[0]!r} is none of {', '.join(tables.venues)}")
@@ -67,52 +72,77 @@ def _no_file(path: str) -> str:
 def replay_files(
     captures: Sequence[Path], config: Config | None, tables: Tables, outputs: Outputs, *, progress: bool
 ) -> str:
-    """Replay these files one after the other as one recording; answers the summary."""
-    own = all(tape.is_own(path) for path in captures)
-    discover = config is None and not own
-    pipeline = Pipeline(config or default_config(captures, tables), discover=discover)
-    run = _Run(pipeline, outputs, captures[0].name)
+    """Replay these files one after the other; answers the summary. Each run of our own begins anew, as it did then."""
+    heads = [tape.head(path) for path in captures]
+    own = None not in heads
+    chosen = config or default_config(captures, tables)
+    told = _Run(outputs, captures[0].name)
     started = time.perf_counter()
     with ExitStack() as stack:
-        run.open(stack)
-        frames = _with_bar(stack, captures) if progress and Console(stderr=True).is_terminal else _frames(captures)
+        told.open(stack)
+        bar = _bar(stack) if progress and Console(stderr=True).is_terminal else None
         try:
-            for number, frame, made in with_timers(frames, pipeline, own=own):
-                run.take(number, frame, made)
+            for files, seq in _runs(captures, heads):
+                pipeline = Pipeline(chosen, discover=config is None and not own)
+                told.begin(pipeline, seq)
+                for number, frame, made in with_timers(_frames(files, bar), pipeline, own=own):
+                    told.take(number, frame, made)
         finally:
             # What was read before a record that cannot be read stands.
-            run.finish()
-    return run.summary(time.perf_counter() - started)
+            told.finish()
+    return told.summary(time.perf_counter() - started)
 
 
-def _frames(captures: Sequence[Path]) -> Iterator[Frame]:
-    for path in captures:
-        yield from tape.read(path)
+def _runs(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], int]]:
+    """The files of each run with its first ``seq``; files that are not ours are one recording."""
+    runs: list[tuple[list[Path], int]] = []
+    for path, head in zip(captures, heads, strict=True):
+        if not runs or (None not in heads and head is not None and head.begins):
+            runs.append(([], head.seq if head else 1))
+        runs[-1][0].append(path)
+    return runs
 
 
-def _with_bar(stack: ExitStack, captures: Sequence[Path]) -> Iterator[Frame]:
-    console = Console(stderr=True)
+def _bar(stack: ExitStack) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = stack.enter_context(Progress(*columns, console=console, transient=True))
+    return stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+
+
+def _frames(captures: Sequence[Path], bar: Progress | None) -> Iterator[Frame]:
     for path in captures:
-        total = sum(1 for _ in tape.read(path))
-        task = bar.add_task(path.name, total=total)
+        if bar is None:
+            yield from tape.read(path)
+            continue
+        task = bar.add_task(path.name, total=_count(path))
         for number, frame in enumerate(tape.read(path)):
             if number % BAR_EVERY == 0:
                 bar.update(task, completed=number)
             yield frame
-        bar.update(task, completed=total)
+        bar.update(task, completed=bar.tasks[task].total)
+
+
+def _count(path: Path) -> int:
+    """How many records can be read."""
+    count = 0
+    with suppress(tape.TapeError):
+        for _ in tape.read(path):
+            count += 1
+    return count
 
 
 class _Run:
-    def __init__(self, pipeline: Pipeline, outputs: Outputs, name: str) -> None:
-        self._pipeline, self._outputs, self._name = pipeline, outputs, name
-        self._tally = Tally(pipeline)
+    """What all runs together gave; books and their counters are those of the last."""
+
+    def __init__(self, outputs: Outputs, name: str) -> None:
+        self._outputs, self._name = outputs, name
+        self._pipeline: Pipeline | None = None
+        self._tally: Tally | None = None
         self._wanted = set(outputs.checkpoints)
         self._checkpoints: list[dict[str, Any]] = []
         self._records = 0
         self._last_ns = 0
         self._seq = 0
+        self._said = 0
         self._signals: BinaryIO | None = None
         self._metrics: BinaryIO | None = None
 
@@ -120,25 +150,29 @@ class _Run:
         self._signals = _opened(self._outputs.signals, stack)
         self._metrics = _opened(self._outputs.metrics, stack)
 
+    def begin(self, pipeline: Pipeline, seq: int) -> None:
+        self._pipeline, self._tally, self._seq = pipeline, Tally(pipeline), seq - 1
+
     def take(self, number: int, frame: Frame, made: list[Any]) -> None:
-        if self._outputs.books is not None:
+        if self._outputs.books is not None and self._tally is not None:
             self._tally.see(made)
         for output in made:
             kind = type(output)
             if kind is Signal:
                 self._seq += 1
+                self._said += 1
                 if self._signals is not None:
                     self._signals.write(signal_json(structs.replace(output, seq=self._seq)) + b"\n")
             elif kind is MetricSnapshot and self._metrics is not None:
                 self._metrics.write(snapshot_json(output) + b"\n")
         if number >= 0:
-            self._records += 1
             self._last_ns = frame.recv_ns
-            if number in self._wanted:
-                self._checkpoints.append(self._state(number))
+            if self._records in self._wanted:
+                self._checkpoints.append(self._state(self._records))
+            self._records += 1
 
     def _state(self, number: int) -> dict[str, Any]:
-        return {"index": number, "ts": self._last_ns / 1e9, "symbols": self._tally.symbols()}
+        return {"index": number, "ts": self._last_ns / 1e9, "symbols": self._tally.symbols() if self._tally else {}}
 
     def finish(self) -> None:
         if self._outputs.books is None:
@@ -155,12 +189,14 @@ class _Run:
                 file.write(orjson.dumps(told) + b"\n")
 
     def summary(self, seconds: float) -> str:
-        lanes = [lane for session in self._pipeline.sessions.values() for lane in session.lanes.values()]
+        sessions = self._pipeline.sessions.values() if self._pipeline else ()
+        lanes = [lane for session in sessions for lane in session.lanes.values()]
         live = sum(lane.valid for lane in lanes)
         rate = self._records / seconds if seconds else 0.0
         return (
-            f"{self._records} records in {seconds:.2f} s ({rate:,.0f}/s); {live} of {len(lanes)} books live at the end; "
-            f"{self._seq} signal messages" + (f"; {places}" if (places := self._outputs.places()) else "")
+            f"{self._records} records in {seconds:.2f} s ({rate:,.0f}/s); "
+            f"{live} of {len(lanes)} books live at the end; "
+            f"{self._said} signal messages" + (f"; {places}" if (places := self._outputs.places()) else "")
         )
 
 

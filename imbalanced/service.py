@@ -26,6 +26,7 @@ from imbalanced.events import (
 )
 from imbalanced.intake import Intake
 from imbalanced.journal import Journal
+from imbalanced.options import duration_text
 from imbalanced.sinks import SINKS, Hub, JsonlOptions, Outlet, RedisOptions, WebsocketOptions
 from imbalanced.sinks.address import is_free
 from imbalanced.sinks.meters import Meters
@@ -81,7 +82,7 @@ class Service:
             self.journal = Journal.open(self.config.journal.path, self.config.journal.keep_s * S)
             stack.callback(self.journal.close)
             self._close_what_a_crash_left()
-            self.intake = Intake(self.config, self.log, self._tell)
+            self.intake = Intake(self.config, self.log, self._tell, lambda: self.journal.last_seq + 1)
             self.intake.on_listed = lambda venue, listed: self.meters.declare(
                 books=[(venue, one.symbol) for one in listed]
             )
@@ -197,10 +198,11 @@ class Service:
             channels=[(venue, "book") for venue in config.venues],
             kinds=sorted({spec.kind for venue in config.venues for spec in config.detectors_of(venue)}),
             filters=sorted({name for venue in config.venues for name in config.filters_of(venue)}),
+            horizons=[duration_text(ms * 1_000_000) for ms in config.grading.horizons_ms],
         )
 
     def _make_outlets(self, redis_url: str | None) -> Outlet:
-        """All of them; the one of the stream is given back."""
+        """All of them, the stream's first; that one is given back."""
         config = self.config
         stream = config.stream
         wanted: dict[str, Any] = {
@@ -220,9 +222,8 @@ class Service:
             outlet = Outlet(sink, self.journal, self.hub)
             self.outlets.append(outlet)
             self.meters.watch(outlet)
-            if name == "websocket":
-                served: Any = sink
-                self.meters.watch_subscribers(lambda: served.subscribers, lambda: served.dropped)
+        served: Any = self.outlets[0].sink
+        self.meters.watch_subscribers(lambda: served.subscribers, lambda: served.dropped)
         return self.outlets[0]
 
     # -- what comes out ------------------------------------------------------------------------------------------------
@@ -300,7 +301,9 @@ class Service:
     # -- for the operator ----------------------------------------------------------------------------------------------
 
     async def resync(self, venue: str, instrument: str) -> dict[str, object]:
-        """Drop and prove one book again; answers when it is live or has failed. Who comes second waits with the first."""
+        """Drop and prove one book again; answers when it is live or has failed. Who comes second waits with the
+        first.
+        """
         session = self.intake.pipeline.sessions.get(venue)
         lane = session.lane_of(instrument) if session else None
         if session is None or lane is None:

@@ -97,7 +97,7 @@ def _book(venue: str, lane: Lane) -> dict[str, object]:
         "venue": venue,
         "instrument": lane.instrument.symbol,
         "state": "live" if lane.valid else "invalid",
-        "why": lane.why or None,
+        "reason": lane.why or None,
         "since_ns": lane.since_ns,
         "gaps": lane.losses,
         "seq": lane.sync.last_id if lane.valid else None,

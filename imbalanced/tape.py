@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import orjson
+from msgspec import Struct
 
 from imbalanced.events import Frame, FrameKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from os import PathLike
     from typing import BinaryIO, Self
 
@@ -36,6 +37,7 @@ FORMAT = 1
 S = 1_000_000_000
 
 _TIME = re.compile(rb'"ts": ?(?:(\d+)(?:\.(\d{1,9})\d*)?|null)\s*[,}]')
+_HEAD = re.compile(r"format 1 seq (\d{1,18})( continued)?")
 _EVENTS = frozenset(get_args(FrameKind)) - {"ws", "http", "sent", "other"}
 
 
@@ -125,14 +127,31 @@ def _payload(record: dict[str, Any]) -> bytes:
     return base64.b64decode(data, validate=True) if record.get("enc") == "base64" else data.encode()
 
 
-def is_own(path: str | PathLike[str]) -> bool:
-    """Whether a recording is one of ours: its timers are on it, so a replay must not make its own."""
+class Head(Struct, frozen=True):
+    """What the first record of one of our own recordings says: the next ``seq`` of the journal, and whether a run
+    begins here (a rotated file goes on with the run of the file before).
+    """
+
+    seq: int = 1
+    begins: bool = True
+
+
+def head(path: str | PathLike[str]) -> Head | None:
+    """The head of a recording of ours; None of any other. Ours has its timers on it: a replay must not make its own."""
     try:
         with _opened(Path(path)) as file:
             first = orjson.loads(file.readline())
     except (OSError, EOFError, zlib.error, orjson.JSONDecodeError):
-        return False
-    return isinstance(first, dict) and first.get("ev") == "tape"
+        return None
+    if not isinstance(first, dict) or first.get("ev") != "tape":
+        return None
+    found = _HEAD.fullmatch(str(first.get("data")))
+    return Head(int(found[1]), found[2] is None) if found else Head()
+
+
+def is_own(path: str | PathLike[str]) -> bool:
+    """Whether a recording is one of ours."""
+    return head(path) is not None
 
 
 def record_line(frame: Frame) -> bytes:
@@ -160,15 +179,16 @@ def record_line(frame: Frame) -> bytes:
 class Writer:
     """Writes one recording: beside its name (``.part``) while it grows, renamed when it is closed."""
 
-    def __init__(self, path: Path, *, started_ns: int) -> None:
+    def __init__(self, path: Path, *, started_ns: int, head: Head = Head()) -> None:  # noqa: B008 - frozen
         self.path = path
         self._part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
         # Level 1: a recording costs the thread that trades; the ratio of text like this hardly suffers.
         self._file = gzip.GzipFile(self._part, "wb", compresslevel=1)
         seconds, nanos = divmod(started_ns, S)
-        head = {"venue": "", "conn": 0, "dir": "in", "kind": "ws", "url": "", "data": f"format {FORMAT}", "ev": "tape"}
-        self._file.write(b'{"ts": %d.%09d, ' % (seconds, nanos) + orjson.dumps(head)[1:] + b"\n")
+        told = f"format {FORMAT} seq {head.seq}" + ("" if head.begins else " continued")
+        first = {"venue": "", "conn": 0, "dir": "in", "kind": "ws", "url": "", "data": told, "ev": "tape"}
+        self._file.write(b'{"ts": %d.%09d, ' % (seconds, nanos) + orjson.dumps(first)[1:] + b"\n")
 
     def write(self, frame: Frame) -> None:
         """One more frame."""
@@ -187,9 +207,13 @@ class Writer:
 
 
 class Recorder:
-    """Recordings of a long run: a new file every ``rotate_ns``, named by its begin in UTC."""
+    """Recordings of a long run: a new file every ``rotate_ns``, named by its begin in UTC. ``next_seq`` is asked at the
+    begin of each, so that a replay numbers its signals as the run did.
+    """
 
-    def __init__(self, folder: Path, rotate_ns: int) -> None:
+    def __init__(self, folder: Path, rotate_ns: int, next_seq: Callable[[], int] = lambda: 1) -> None:
+        self._next_seq = next_seq
+        self._begins = True
         self._folder = folder
         self._rotate_ns = rotate_ns
         self._writer: Writer | None = None
@@ -202,7 +226,9 @@ class Recorder:
             self.close()
             self._until_ns = (frame.recv_ns // self._rotate_ns + 1) * self._rotate_ns
             begin = datetime.fromtimestamp(frame.recv_ns / S, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            self._writer = Writer(self._folder / f"{begin}.jsonl.gz", started_ns=frame.recv_ns)
+            head = Head(self._next_seq(), self._begins)
+            self._writer = Writer(self._folder / f"{begin}.jsonl.gz", started_ns=frame.recv_ns, head=head)
+            self._begins = False
         self._writer.write(frame)
 
     def close(self) -> None:

@@ -9,6 +9,8 @@ than the present: a clock that runs ahead would bend the windows of what arrives
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cython
 
 if not cython.compiled:
@@ -19,6 +21,9 @@ else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.detector import Detector
     from cython.cimports.imbalanced.metrics.metric import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CONTEXT = ("funding", "liquidation", "oi")
 CLOCK_BEHIND_NS = cython.declare(cython.longlong, 250_000_000)
@@ -111,9 +116,9 @@ class Desk:
             _kept(metric, metric.trade(px, size, sign, self.latest_ns))
         return self._detect(False)
 
-    def context(self, event: dict[str, object], event_ns: int, recv_ns: int) -> None:
+    def context(self, event: Mapping[str, object], event_ns: int, recv_ns: int) -> None:
         """A slow event (``type`` is one of ``CONTEXT``), for the metrics that want it."""
-        wanting = self._of_context[event["type"]]
+        wanting = self._of_context[str(event["type"])]
         if wanting:
             self.latest_ns = max(self.latest_ns, event_ns if event_ns else recv_ns)
             self.recv_ns = recv_ns

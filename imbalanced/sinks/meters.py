@@ -16,6 +16,7 @@ from imbalanced.events import (
     BookInvalid,
     BookValid,
     GapKind,
+    Graded,
     LinkDown,
     LinkUp,
     MetricSnapshot,
@@ -25,6 +26,7 @@ from imbalanced.events import (
     StreamState,
     Trade,
 )
+from imbalanced.options import duration_text
 
 __all__ = ["LATENCY_BUCKETS", "RETURN_BUCKETS", "Histogram", "Meters", "SinkView", "VenueMeter"]
 
@@ -117,6 +119,7 @@ class Meters:
             BookValid: self._book_valid,
             LinkDown: self._link_down,
             LinkUp: self._link_up,
+            Graded: self._graded,
             MetricSnapshot: self._snapshot,
             Notice: self._notice,
             ResyncEnded: self._resync_ended,
@@ -250,6 +253,9 @@ class Meters:
             is_open.add(signal.id)
         elif signal.event == "close":
             is_open.discard(signal.id)
+
+    def _graded(self, event: Graded) -> None:
+        self.forward_return(event.kind, duration_text(event.horizon_ms * 1_000_000), event.net)
 
     def _snapshot(self, snapshot: MetricSnapshot) -> None:
         if self.selected:
