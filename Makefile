@@ -14,7 +14,7 @@ COMPILED := $(shell grep -rl --include='*.py' '^\# cython:' imbalanced) $(shell 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint fmt types bench dist clean FORCE
+.PHONY: help setup run test lint fmt types bench docs dist clean FORCE
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -40,6 +40,9 @@ types: setup ## mypy --strict
 
 bench: setup ## benchmarks as ratios; JSON=FILE also writes them
 	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON)) $(ARGS)
+
+docs: setup ## the reference pages in docs/, from the code
+	$(BIN)/python -m docs.generate
 
 dist: setup ## wheel and sdist in dist/
 	rm -rf dist

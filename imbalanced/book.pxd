@@ -21,6 +21,7 @@ cdef class Ladder:
     cpdef long long px_at(self, Py_ssize_t rank)
     cpdef double size_of(self, Py_ssize_t rank)
     cpdef void clear(self)
+    cpdef void truncate(self, Py_ssize_t depth)
     cpdef void fill(self, Rows rows, Py_ssize_t start, Py_ssize_t stop)
 
 cdef class Book:

@@ -28,6 +28,9 @@ from array import array
 
 import cython
 
+if cython.compiled:
+    from cython.cimports.libc.string import memmove
+
 MAX_PX = 10**18
 MAX_SIZE = 1e18
 
@@ -167,7 +170,6 @@ class Ladder:
         """Set the size at a price, 0 removes; answers the size before (0 if there was none)."""
         key: cython.longlong = self.sign * px
         at: cython.Py_ssize_t = self._place(key)
-        i: cython.Py_ssize_t
         old: cython.double
         if at < self.n and self.key[at] == key:
             old = self.size[at]
@@ -175,16 +177,12 @@ class Ladder:
                 self.size[at] = size
                 return old
             self.n -= 1
-            for i in range(at, self.n):
-                self.key[i] = self.key[i + 1]
-                self.size[i] = self.size[i + 1]
+            _move(self, at + 1, at, self.n - at)
             return old
         if size > 0:
             if self.n == len(self.key):
                 self._grow()
-            for i in range(self.n, at, -1):
-                self.key[i] = self.key[i - 1]
-                self.size[i] = self.size[i - 1]
+            _move(self, at, at + 1, self.n - at)
             self.key[at] = key
             self.size[at] = size
             self.n += 1
@@ -214,6 +212,13 @@ class Ladder:
         return self.size[self.n - 1 - rank]
 
     @cython.ccall
+    def truncate(self, depth: cython.Py_ssize_t) -> cython.void:
+        """Keep the best ``depth`` levels."""
+        if self.n > depth:
+            _move(self, self.n - depth, 0, depth)
+            self.n = depth
+
+    @cython.ccall
     def fill(self, rows: Rows, start: cython.Py_ssize_t, stop: cython.Py_ssize_t) -> cython.void:
         """Forget everything and take these rows. Venues send them best first, so they are put worst first."""
         i: cython.Py_ssize_t
@@ -227,6 +232,26 @@ class Ladder:
         """The best ``count`` levels as ``(px, size)``, best first."""
         last: cython.Py_ssize_t = self.n - 1
         return [(self.sign * self.key[last - i], self.size[last - i]) for i in range(min(count, self.n))]
+
+
+@cython.cfunc
+@cython.inline
+def _move(
+    ladder: Ladder, source: cython.Py_ssize_t, target: cython.Py_ssize_t, count: cython.Py_ssize_t
+) -> cython.void:
+    """The last ``count`` levels by one place."""
+    if cython.compiled:
+        if count > 0:
+            memmove(cython.address(ladder.key[target]), cython.address(ladder.key[source]), 8 * count)
+            memmove(cython.address(ladder.size[target]), cython.address(ladder.size[source]), 8 * count)
+    elif source < target:
+        for i in range(count - 1, -1, -1):
+            ladder.key[target + i] = ladder.key[source + i]
+            ladder.size[target + i] = ladder.size[source + i]
+    else:
+        for i in range(count):
+            ladder.key[target + i] = ladder.key[source + i]
+            ladder.size[target + i] = ladder.size[source + i]
 
 
 @cython.cclass
@@ -269,6 +294,22 @@ class Book:
         for i in range(rows.n_bids, rows.n):
             rows.old[i] = asks.put(rows.px[i], rows.size[i])
         self.rows = rows
+
+    def changes_to(self, rows: Rows) -> Rows:
+        """The rows that turn this book into the one of ``rows``: what is new or differs, and a 0 for what is gone."""
+        told = Rows(rows.n)
+        other = Book()
+        other.replace(rows)
+        for mine, theirs in ((self.bids, other.bids), (self.asks, other.asks)):
+            if mine.sign < 0:
+                told.end_bids()
+            for px, size in theirs.levels(theirs.n):
+                if mine.size_at(px) != size:
+                    told.add(px, size)
+            for px, _ in mine.levels(mine.n):
+                if theirs.size_at(px) == 0:
+                    told.add(px, 0.0)
+        return told
 
     @cython.ccall
     def clean(self) -> cython.bint:

@@ -76,7 +76,7 @@ class ConfigError(ValueError):
 class Http(Struct, frozen=True, kw_only=True):
     host: Annotated[Host, Doc("address of /metrics, /healthz, /readyz, /api and the page")] = "127.0.0.1"
     port: Annotated[Port, Doc("0 takes any free port")] = 8800
-    token: Annotated[str | None, Secret(), Doc("bearer token with scope admin; none: no such requests")] = None
+    token: Annotated[str | None, Secret(), Doc("bearer token of scope admin; none: only this machine has it")] = None
 
     def __post_init__(self) -> None:
         if self.token == "":

@@ -252,6 +252,7 @@ class Pipeline:
             book_age_ms=(frame.recv_ns - seat.valid_since_ns) // NS_PER_MS,
             checks=[*seat.checks, *seat.filters] if said == OPEN else list(seat.checks),
             gaps_1h=seat.lane.gaps_1h(frame.recv_ns),
+            event_lag_ms=(frame.recv_ns - ts_ns) // NS_PER_MS,
         )
         identity = {"venue": instrument.venue, "instrument": instrument.symbol, "config": self.fingerprint}
         return build(

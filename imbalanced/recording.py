@@ -1,7 +1,6 @@
-"""The verb ``record``: the daemon's links and proofs of books, no signals; every frame written as it came.
+"""The verb ``record``: the links and the proofs of books of a daemon, no signals; every frame written as it came.
 
-What is recorded does not depend on metrics and detectors, so a replay with any configuration of these instruments
-works.
+What is recorded does not depend on metrics and detectors: a replay with any configuration of these instruments works.
 """
 
 from __future__ import annotations

@@ -48,13 +48,17 @@ from imbalanced.venues.codec import (
     CodecError,
     Context,
     Forced,
+    Gone,
     Image,
     ImageFailed,
     Listing,
     Open,
     Print,
     Reconnect,
+    Reply,
     Send,
+    SocketGap,
+    Source,
     Wake,
 )
 from imbalanced.venues.diff import Diff
@@ -113,6 +117,9 @@ class Session:
             Print: self._print,
             Image: self._image,
             ImageFailed: self._image_failed,
+            Reply: self._reply,
+            SocketGap: self._socket_gap,
+            Gone: self._gone,
             Context: self._context,
             Forced: self._forced,
             Answer: self._answer,
@@ -124,6 +131,7 @@ class Session:
             "first": self._first_data_due,
             "rotate": self._rotation_due,
             "watch": self._watch,
+            "ping": self._ping_due,
         }
 
     def receive(self, frame: Frame) -> list[Any]:
@@ -183,6 +191,7 @@ class Session:
         conn, now_ns = frame.conn, frame.recv_ns
         self.up_ns[conn] = now_ns
         self._heard_ns.pop(conn, None)
+        self.codec.opened(conn)
         events.append(LinkUp(venue=self.venue, conn=conn, recv_ns=now_ns))
         plan = self.links.get(conn)
         if plan is None:
@@ -192,7 +201,11 @@ class Session:
             lane = self.lanes[symbol]
             lane.sync.begin()
             lane.sync.heard_ns = 0
+            if self.codec.continuity.source is not Source.REST:
+                lane.fetching_since_ns = now_ns  # the image comes with the subscription
             self._prepare(lane, now_ns)
+        if self.codec.keepalive is not None:
+            self._at(now_ns + int(self.codec.keepalive.every_s * S), "ping", str(conn))
         self._at(now_ns + FIRST_DATA_NS, "first", str(conn))
         self._at(now_ns + int(self.codec.limits.lifetime_s * ROTATE_AT * S), "rotate", str(conn))
 
@@ -262,16 +275,10 @@ class Session:
                 return
         outcome = lane.sync.diff(diff, frame.recv_ns)
         if outcome == sync.APPLIED:
-            events.append(
-                BookChanged(
-                    venue=self.venue,
-                    instrument=lane.instrument.symbol,
-                    recv_ns=frame.recv_ns,
-                    event_ns=diff.event_ns,
-                    book=lane.sync.book,
-                    book_seq=diff.last_id,
-                )
-            )
+            if diff.checked and not self.codec.verify(diff, lane.sync.book):
+                self._mismatch(lane, frame, events)
+            else:
+                self._changed(lane, diff.event_ns, diff.last_id, frame, events)
             return
         if lane.stale:
             self._told_stream(lane, "live", frame, events)
@@ -281,6 +288,18 @@ class Session:
             self._lose(lane, LOSSES[outcome], f"{diff.first_id}..{diff.last_id}", frame, events)
             self._prepare(lane, frame.recv_ns)
 
+    def _changed(self, lane: Lane, event_ns: int, seq: int, frame: Frame, events: list[Any]) -> None:
+        events.append(
+            BookChanged(
+                venue=self.venue,
+                instrument=lane.instrument.symbol,
+                recv_ns=frame.recv_ns,
+                event_ns=event_ns,
+                book=lane.sync.book,
+                book_seq=seq,
+            )
+        )
+
     def _print(self, message: Print, frame: Frame, events: list[Any]) -> None:
         lane = self._lane(message.symbol, frame)
         if lane is None:
@@ -288,10 +307,10 @@ class Session:
         # A venue may print one trade on several streams: the first stream heard is the one that counts.
         if not lane.trade_stream:
             lane.trade_stream = message.stream
-        if lane.trade_stream != message.stream or message.trade_id <= lane.trade_id:
+        if lane.trade_stream != message.stream or 0 <= message.trade_id <= lane.trade_id:
             return
         instrument, recv_ns = lane.instrument.symbol, frame.recv_ns
-        if 0 <= lane.trade_id < message.trade_id - 1:
+        if self.codec.trades_count_up and 0 <= lane.trade_id < message.trade_id - 1:
             lost = f"{lane.trade_id + 1}..{message.trade_id - 1}"
             events.append(
                 Notice(venue=self.venue, what="trade_gap", recv_ns=recv_ns, instrument=instrument, detail=lost)
@@ -372,7 +391,12 @@ class Session:
         if patient or now_ns < lane.wanted_ns:
             return
         lane.fetching_since_ns = now_ns
-        self.outbox.append(self.codec.fetch_image(lane.instrument.venue_symbol))
+        symbol = lane.instrument.venue_symbol
+        if self.codec.continuity.source is Source.REST:
+            self.outbox.append(self.codec.fetch_image(symbol))
+        elif lane.conn in self.up_ns:
+            again = self.codec.resubscribe(symbol)
+            self.outbox.extend(Send(venue=self.venue, conn=lane.conn, data=text) for text in again)
         self._at(now_ns + IMAGE_TIMEOUT_NS, "image", lane.instrument.venue_symbol)
 
     def _image_due(self, symbol: str, frame: Frame, events: list[Any]) -> None:
@@ -388,9 +412,20 @@ class Session:
         if lane is None:
             return
         lane.fetching_since_ns = 0
+        if lane.stale:
+            self._told_stream(lane, "live", frame, events)
+        was_valid = lane.valid
+        if self.codec.continuity.source is not Source.REST:
+            lane.sync.heard(frame.recv_ns)
         outcome = lane.sync.image(image)
-        if outcome == sync.PROVEN:
+        if outcome in (sync.PROVEN, sync.APPLIED) and image.checked and not self.codec.verify(image, lane.sync.book):
+            self._mismatch(lane, frame, events)
+        elif outcome == sync.PROVEN and was_valid:
+            self._replaced(lane, image.event_ns, frame, events)
+        elif outcome == sync.PROVEN:
             self._proven(lane, image.event_ns, frame, events)
+        elif outcome == sync.APPLIED:
+            self._changed(lane, image.event_ns, image.last_id, frame, events)
         elif outcome == sync.STALE:
             self._attempt_failed(lane, GapKind.STALE_SNAPSHOT, frame, events)
 
@@ -434,28 +469,36 @@ class Session:
 
     def _proven(self, lane: Lane, event_ns: int, frame: Frame, events: list[Any]) -> None:
         lane.proven(frame.recv_ns)
-        instrument, seq = lane.instrument.symbol, lane.sync.last_id
         self._ended(lane, "", frame, events)
         events.append(
             BookValid(
                 venue=self.venue,
-                instrument=instrument,
+                instrument=lane.instrument.symbol,
                 recv_ns=frame.recv_ns,
                 event_ns=event_ns,
-                book_seq=seq,
-                checks=("sequence",),
+                book_seq=lane.sync.last_id,
+                checks=self.codec.checks,
             )
         )
+        self._replaced(lane, event_ns, frame, events)
+
+    def _replaced(self, lane: Lane, event_ns: int, frame: Frame, events: list[Any]) -> None:
         events.append(
             BookReplaced(
                 venue=self.venue,
-                instrument=instrument,
+                instrument=lane.instrument.symbol,
                 recv_ns=frame.recv_ns,
                 event_ns=event_ns,
                 book=lane.sync.book,
-                book_seq=seq,
+                book_seq=lane.sync.last_id,
             )
         )
+
+    def _mismatch(self, lane: Lane, frame: Frame, events: list[Any]) -> None:
+        """The venue's checksum says that this is not its book."""
+        self._lose(lane, GapKind.CHECKSUM_MISMATCH, "", frame, events)
+        lane.sync.begin()
+        self._prepare(lane, frame.recv_ns)
 
     def _lose(self, lane: Lane, kind: GapKind, detail: str, frame: Frame, events: list[Any]) -> None:
         """Say that the book is lost (once), and put it on the account."""
@@ -472,6 +515,31 @@ class Session:
         elif lane.fetching_since_ns:
             self._ended(lane, kind, frame, events)
         lane.lost(kind, frame.recv_ns)
+
+    def _gone(self, message: Gone, frame: Frame, events: list[Any]) -> None:
+        lane = self._lane(message.symbol, frame)
+        if lane is not None:
+            self._lose(lane, GapKind.SEQUENCE_RESET, message.why, frame, events)
+            lane.sync.begin()
+            self._prepare(lane, frame.recv_ns)
+
+    def _socket_gap(self, message: SocketGap, frame: Frame, events: list[Any]) -> None:
+        """Whose message is missing nobody knows: every book of the socket is in doubt, and only a new one proves
+        them.
+        """
+        for lane in self.lanes.values():
+            if lane.conn == frame.conn:
+                self._lose(lane, GapKind.CONNECTION_WIDE_GAP, message.detail, frame, events)
+                lane.sync.begin()
+        self._reconnect(frame.conn, GapKind.CONNECTION_WIDE_GAP)
+
+    def _reply(self, message: Reply, frame: Frame, events: list[Any]) -> None:
+        self.outbox.append(Send(venue=self.venue, conn=frame.conn, data=message.text))
+
+    def _ping_due(self, conn: str, frame: Frame, events: list[Any]) -> None:
+        if self.codec.keepalive is not None and int(conn) in self.up_ns:
+            self.outbox.append(Send(venue=self.venue, conn=int(conn), data=self.codec.keepalive.text))
+            self._at(frame.recv_ns + int(self.codec.keepalive.every_s * S), "ping", conn)
 
     def _resync(self, frame: Frame, events: list[Any]) -> None:
         lane = self.lane_of(frame.data.decode(errors="replace"))

@@ -7,6 +7,9 @@ cdef class BookSync:
     cdef public long long last_id
     cdef public long long offset
     cdef public bint by_previous
+    cdef public bint unchained
+    cdef public int source
+    cdef public Py_ssize_t depth
     cdef public list buffer
     cdef public Py_ssize_t buffer_limit
     cdef public long long crossed_since_ns
@@ -18,7 +21,7 @@ cdef class BookSync:
     cdef public long long heard_count
     cdef public double interval_ns
     cdef public double longest_ns
-    cdef void _heard(self, long long recv_ns)
+    cpdef void heard(self, long long recv_ns)
     cpdef void begin(self)
     cpdef void idle(self)
     cpdef int diff(self, Diff diff, long long recv_ns)

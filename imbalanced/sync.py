@@ -30,12 +30,13 @@ else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.venues.diff import Diff
 
-from imbalanced.venues.codec import Chain
+from imbalanced.venues.codec import Chain, Source
 
 if TYPE_CHECKING:
     from imbalanced.venues.codec import Continuity, Image
 
 IDLE, BUFFERING, LIVE = 0, 1, 2
+REST, STREAM, FULL = 0, 1, 2
 STATES = ("idle", "buffering", "live")
 
 # What became of a diff or an image.
@@ -54,6 +55,9 @@ class BookSync:
     def __init__(self, continuity: Continuity, buffer_limit: int = 10_000) -> None:
         self.book = Book()
         self.by_previous = continuity.chain is Chain.PREVIOUS
+        self.unchained = continuity.chain is Chain.NONE
+        self.source = (Source.REST, Source.STREAM, Source.FULL).index(continuity.source)
+        self.depth = continuity.depth
         self.offset = continuity.offset
         self.buffer_limit = buffer_limit
         self.buffer: list[Diff] = []
@@ -90,15 +94,15 @@ class BookSync:
     @cython.ccall
     def diff(self, diff: Diff, recv_ns: cython.longlong) -> cython.int:
         """One diff: APPLIED in a live book; BUFFERED, IGNORED (old); or why the book was lost."""
-        self._heard(recv_ns)
+        self.heard(recv_ns)
         if self.state == LIVE:
             return self._live(diff, recv_ns)
         if self.state == BUFFERING:
             return self._buffered(diff)
         return IGNORED
 
-    @cython.cfunc
-    def _heard(self, recv_ns: cython.longlong) -> cython.void:
+    @cython.ccall
+    def heard(self, recv_ns: cython.longlong) -> cython.void:
         """The usual interval between diffs and the longest of late, against which a silence is judged."""
         gap: cython.double = recv_ns - self.heard_ns
         if self.heard_ns > 0:
@@ -111,6 +115,8 @@ class BookSync:
     def _follows(self, diff: Diff) -> cython.bint:
         if self.by_previous:
             return diff.prev_id == self.last_id
+        if self.unchained:
+            return True
         return diff.first_id == self.last_id + 1
 
     @cython.cfunc
@@ -129,6 +135,9 @@ class BookSync:
         self.old_in_a_row = 0
         self.last_id = diff.last_id
         self.book.apply(diff.rows)
+        if self.depth > 0:
+            self.book.bids.truncate(self.depth)
+            self.book.asks.truncate(self.depth)
         if self.book.clean():
             self.crossed_since_ns = 0
         elif self.crossed_since_ns == 0:
@@ -139,13 +148,17 @@ class BookSync:
         return APPLIED
 
     def _restart(self, diff: Diff) -> None:
-        """The chain broke at this diff: it is the first of a new buffer."""
+        """The chain broke at this diff: it is the first of a new buffer (where the image comes by REST)."""
         self.begin()
+        if self.source != REST:
+            return
         self.buffer.append(diff.copy())
         self.last_id = diff.last_id
 
     @cython.cfunc
     def _buffered(self, diff: Diff) -> cython.int:
+        if self.source != REST:
+            return IGNORED
         if self.buffer:
             if not self._follows(diff):
                 if diff.last_id <= self.last_id:
@@ -188,7 +201,11 @@ class BookSync:
         self.joined = True
 
     def image(self, image: Image) -> int:
-        """A snapshot: PROVEN, STALE (older than the buffer) or IGNORED (not wanted)."""
+        """A snapshot: PROVEN, STALE (older than the buffer), IGNORED (not wanted) or, where it only differs,
+        APPLIED.
+        """
+        if self.source != REST:
+            return self._in_band(image)
         if self.state != BUFFERING:
             return IGNORED
         self.image_id = image.last_id
@@ -202,6 +219,25 @@ class BookSync:
         self.joined = False
         for diff in kept:
             self._take(diff)
+        self.old_in_a_row = 0
+        self.crossed_since_ns = 0
+        self.state = LIVE
+        self.book.live = True
+        return PROVEN
+
+    def _in_band(self, image: Image) -> int:
+        """An image of the stream itself. One that follows a live image of the same stream is told as what changed."""
+        if self.state == IDLE:
+            return IGNORED
+        if self.source == FULL and self.state == LIVE:
+            if image.last_id < self.last_id:
+                return IGNORED
+            self.last_id = image.last_id
+            self.book.apply(self.book.changes_to(image.rows))
+            return APPLIED
+        self.book.replace(image.rows)
+        self.last_id = image.last_id
+        self.joined = True
         self.old_in_a_row = 0
         self.crossed_since_ns = 0
         self.state = LIVE

@@ -24,7 +24,7 @@ from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics.depth import BandImbalance, BandImbalanceOptions
 from imbalanced.metrics.flow import MlofiOptions, OfiDepthNormalised
 from imbalanced.metrics.metric import NS_PER_MS, VALUE, Grid
-from imbalanced.options import Count, Doc, Millis, Positive, Share
+from imbalanced.options import Count, Doc, Millis, Millis0, Positive, Share
 
 
 class OrderFlowImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
@@ -68,8 +68,8 @@ class MarketDepthImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
     """Standing depth is slow and spoofable, hence the longer persistence."""
 
     on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("2.5")
-    min_duration_ms: Millis = 1_000
-    cooldown_ms: Millis = 10_000
+    min_duration_ms: Millis0 = 1_000
+    cooldown_ms: Millis0 = 10_000
     max_age_ms: Millis = 120_000
     horizon_ms: Millis = 5_000
     bps: Annotated[Positive, Doc("half-width of the band around the mid, in basis points")] = Decimal(10)

@@ -176,8 +176,8 @@ class BandImbalance(Metric):
 class WeightedImbalanceOptions(Struct, frozen=True, kw_only=True):
     """``levels``: the best N levels of each side, default 10, fewer if there are fewer.
 
-    ``weight``: ``inverse_level`` (default) is 1/i for the i-th best, ``exp_bps`` halves with every ``half_life_bps``
-    (default 5 basis points) of distance from the mid.
+    ``weight``: ``inverse_level`` (default) is 1/i for the i-th best, ``exp_bps`` falls with the distance from the mid.
+    ``half_life_bps``: for ``exp_bps``: with so much more distance a weight halves, in basis points, default 5.
     """
 
     levels: Count = 10

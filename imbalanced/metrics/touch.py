@@ -23,7 +23,7 @@ from imbalanced.options import Count, Millis, Positive
 
 @cython.cclass
 class QueueImbalance(Metric):
-    """``(qb_1 - qa_1) / (qb_1 + qa_1)``, in [-1, 1].
+    """``(qb_1 - qa_1) / (qb_1 + qa_1)``, in [-1, 1]; positive: the best bid is larger than the best ask.
 
     No value: the book is not live, crossed or one-sided. On small-tick books the best queue is tiny and flickers.
     Source: Gould & Bonart 2016; Lipton, Pesavento & Sotiropoulos 2013.
@@ -53,14 +53,14 @@ class QueueImbalance(Metric):
 
 
 class LevelsOptions(Struct, frozen=True, kw_only=True):
-    """``levels``: the best N levels of each side, fewer if there are fewer."""
+    """``levels``: the best N levels of each side, default 5, fewer if there are fewer."""
 
     levels: Count = 5
 
 
 @cython.cclass
 class DepthImbalance(Metric):
-    """``(B - A) / (B + A)`` with ``B``, ``A`` the summed sizes of the best N levels, in [-1, 1].
+    """``(B - A) / (B + A)`` with ``B``, ``A`` the summed sizes of the best N levels, in [-1, 1]; positive: more bids.
 
     No value: the book is not live, crossed or one-sided. N levels is another distance on every symbol; across symbols
     use ``band_imbalance``. Source: Cao, Hansch & Wang 2009.
@@ -101,9 +101,10 @@ class DepthImbalance(Metric):
 
 @cython.cclass
 class WeightedMid(Metric):
-    """``{mid, weighted_mid: (pb_1 qa_1 + pa_1 qb_1) / (qa_1 + qb_1)}``, prices. Leans to where the queue is thinner.
+    """``{mid, weighted_mid: (pb_1 qa_1 + pa_1 qb_1) / (qa_1 + qb_1)}``, prices.
 
-    Often, wrongly, called micro-price. No value: the book is not live, crossed or one-sided.
+    Leans to where the queue is thinner: above the mid when the best bid is larger, buy pressure. Often, wrongly, called
+    micro-price; for that see ``microprice``. No value: the book is not live, crossed or one-sided.
     """
 
     outputs: ClassVar[tuple[str, ...]] = ("mid", "weighted_mid")
@@ -185,7 +186,7 @@ def spread_bps(pb: cython.longlong, pa: cython.longlong) -> cython.double:
 
 
 class SpreadRocOptions(Struct, frozen=True, kw_only=True):
-    """``horizon``: over how long the spread is compared."""
+    """``horizon``: over how long the spread is compared, default 1 s."""
 
     horizon_ms: Millis = 1000
 

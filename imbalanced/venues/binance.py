@@ -31,6 +31,7 @@ exchangeInfo       Listing                           recordings
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -62,6 +63,7 @@ from imbalanced.venues.codec import (
     Forced,
     Image,
     ImageFailed,
+    Keepalive,
     Limits,
     LinkPlan,
     Listing,
@@ -72,6 +74,7 @@ from imbalanced.venues.scan import FAST, add_levels, px_from_text, size_from_tex
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from imbalanced.book import Book
     from imbalanced.events import Frame
     from imbalanced.venues.codec import Message
 
@@ -81,12 +84,23 @@ PRICE_SCALE = 8
 IMAGE_LEVELS = 1000
 # Streams in one SUBSCRIBE; its text stays well below what the venue takes.
 SUBSCRIBE_AT_ONCE = 100
+SIGNS = {"BUY": 1, "SELL": -1}
 STREAM_NAME = re.compile(rb'\{"stream":"([a-z0-9_]{1,40})@')
 
-# Keys of a depth frame as Cursor.key() gives them: first + 256 * second character.
-_E, _T, _S, _U, _B, _A = ord("E"), ord("T"), ord("s"), ord("U"), ord("b"), ord("a")
-_EVENT, _LAST, _PREV, _PAIR = ord("e"), ord("u"), ord("p") + 256 * ord("u"), ord("p") + 256 * ord("s")
-_PRODUCT = ord("s") + 256 * ord("t")
+# Keys of a depth frame as Cursor.key() gives them: first + 256 * second character. As C integers, as they are compared
+# some ten times a frame: Python globals cost 1 us of it.
+_E = cython.declare(cython.int, ord("E"))
+_T = cython.declare(cython.int, ord("T"))
+_S = cython.declare(cython.int, ord("s"))
+_U = cython.declare(cython.int, ord("U"))
+_B = cython.declare(cython.int, ord("b"))
+_A = cython.declare(cython.int, ord("a"))
+_LAST = cython.declare(cython.int, ord("u"))
+_PREV = cython.declare(cython.int, ord("p") + 256 * ord("u"))
+_PAIR = cython.declare(cython.int, ord("p") + 256 * ord("s"))
+_PRODUCT = cython.declare(cython.int, ord("s") + 256 * ord("t"))
+_SCALE = cython.declare(cython.int, PRICE_SCALE)
+_NS_PER_MS = cython.declare(cython.longlong, NS_PER_MS)
 
 
 class Route(Struct, frozen=True):
@@ -172,6 +186,84 @@ COINM = Product(
 )
 
 
+@cython.cclass
+class DepthScan:
+    """Depth frames of the linear ``symbols`` (by their bytes) straight from their text; no for everything else."""
+
+    symbols: dict[bytes, str]
+    diff: Diff
+    _cursor: Cursor
+
+    def __init__(self, diff: Diff) -> None:
+        self.symbols = {}
+        self.diff = diff
+        self._cursor = Cursor()
+
+    def know(self, symbol: str) -> None:
+        self.symbols[symbol.encode()] = symbol
+
+    @cython.ccall
+    def scan(self, data: bytes) -> cython.bint:
+        """Whether this is a depth frame of a known symbol; its content is in ``diff`` then."""
+        cursor: Cursor = self._cursor
+        diff: Diff = self.diff
+        key: cython.int
+        number: cython.longlong
+        event_ms: cython.longlong = -1
+        engine_ms: cython.longlong = -1
+        seen_rows: cython.int = 0
+        wrapped: cython.bint
+        cursor.start(data)
+        wrapped = cursor.literal(b'{"stream":')
+        if wrapped and not (cursor.text() and cursor.literal(b',"data":')):
+            return False
+        if not cursor.literal(b'{"e":"depthUpdate",'):
+            return False
+        diff.rows.clear()
+        diff.prev_id = -1
+        diff.symbol = ""
+        diff.first_id = diff.last_id = -1
+        while True:
+            key = cursor.key()
+            if key == _B or key == _A:  # noqa: PLR1714, SIM109 - two C comparisons, not a tuple
+                if seen_rows != (0 if key == _B else 1) or not cursor.levels(diff.rows, _SCALE):
+                    return False
+                seen_rows += 1
+                if key == _B:
+                    diff.rows.end_bids()
+            elif key == _S:
+                diff.symbol = self.symbols.get(cursor.text(), "")
+                if not diff.symbol:
+                    return False
+            elif key == _PAIR:
+                if not cursor.text():
+                    return False
+            else:
+                number = cursor.integer()
+                if number < 0:
+                    return False
+                if key == _E:
+                    event_ms = number
+                elif key == _T:
+                    engine_ms = number
+                elif key == _U:
+                    diff.first_id = number
+                elif key == _LAST:
+                    diff.last_id = number
+                elif key == _PREV:
+                    diff.prev_id = number
+                elif key != _PRODUCT:
+                    return False
+            if not cursor.literal(b","):
+                break
+        if not cursor.literal(b"}}" if wrapped else b"}") or cursor.at != len(data):
+            return False
+        if seen_rows != 2 or not diff.symbol or diff.first_id < 0 or diff.last_id < 0 or event_ms < 0:
+            return False
+        diff.event_ns = (engine_ms if engine_ms >= 0 else event_ms) * _NS_PER_MS
+        return True
+
+
 class BinanceCodec:
     """One Binance product: frames to messages, subscriptions, proof, limits."""
 
@@ -181,11 +273,15 @@ class BinanceCodec:
         self.endpoints = endpoints or product.endpoints
         self.continuity = product.continuity
         self.limits = product.limits
+        self.keepalive: Keepalive | None = None
+        self.checks: tuple[str, ...] = ("sequence",)
+        self.trades_count_up = True
         self._known: dict[str, Instrument] = {}
         self._wire: dict[bytes, str] = {}
         self._linear: set[str] = set()
-        self._cursor = Cursor()
         self._diff = Diff(Rows(256))
+        self._scan = DepthScan(self._diff)
+        self._scanned: list[Message] = [self._diff]
         self._by_event = {
             "depthUpdate": self._depth,
             "aggTrade": self._print,
@@ -203,6 +299,16 @@ class BinanceCodec:
         self._wire[symbol.encode()] = symbol
         if not instrument.inverse and instrument.contract_size == 1.0:
             self._linear.add(symbol)
+            self._scan.know(symbol)
+
+    def opened(self, conn: int) -> None:
+        return
+
+    def resubscribe(self, symbol: str) -> Sequence[str]:
+        return ()
+
+    def verify(self, message: Diff | Image, book: Book) -> bool:
+        return True
 
     def infer(self, symbol: str) -> Instrument:
         # COIN-M contracts are worth 100 USD for BTC and 10 USD for everything else (contract specifications, 2026).
@@ -247,8 +353,8 @@ class BinanceCodec:
         if frame.kind == "http":
             return self._http(frame)
         data = frame.data
-        if FAST and self._scan(data):
-            return [self._diff]
+        if FAST and self._scan.scan(data):
+            return self._scanned
         try:
             message = orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -258,7 +364,8 @@ class BinanceCodec:
         payload = message.get("data", message)
         if not isinstance(payload, dict):
             return []
-        handler = self._by_event.get(payload.get("e", ""))
+        kind = payload.get("e")
+        handler = self._by_event.get(kind) if isinstance(kind, str) else None
         if handler is not None:
             return self._guarded(handler, payload, data)
         if "id" in message and ("result" in message or "code" in message or "error" in message):
@@ -271,69 +378,11 @@ class BinanceCodec:
         return self._wire.get(found[1].upper(), "") if found else ""
 
     def _guarded(self, handler: Any, payload: dict[str, Any], data: bytes) -> list[Message]:
-        symbol = payload.get("s") or (payload.get("o") or {}).get("s") or ""
         try:
             return list(handler(payload))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             why = f"{payload.get('e')}: {type(error).__name__} {error}"
-            raise CodecError(why, data, channel=str(payload["e"]), symbol=str(symbol)) from error
-
-    def _scan(self, data: bytes) -> cython.bint:
-        """A depth frame of a known linear symbol straight from its bytes; no for everything else."""
-        cursor: Cursor = self._cursor
-        diff: Diff = self._diff
-        key: cython.int
-        number: cython.longlong
-        at: cython.Py_ssize_t
-        event_ms: cython.longlong = 0
-        engine_ms: cython.longlong = 0
-        seen_rows: cython.int = 0
-        at = data.find(b'{"e":"depthUpdate",', 0, 96)
-        if at < 0:
-            return False
-        cursor.start(data)
-        cursor.at = at + 19
-        diff.rows.clear()
-        diff.prev_id = -1
-        diff.symbol = ""
-        diff.first_id = diff.last_id = -1
-        while True:
-            key = cursor.key()
-            if key == _B or key == _A:  # noqa: PLR1714, SIM109 - two C comparisons, not a tuple
-                if seen_rows != (0 if key == _B else 1) or not cursor.levels(diff.rows, PRICE_SCALE):
-                    return False
-                seen_rows += 1
-                if key == _B:
-                    diff.rows.end_bids()
-            elif key == _S:
-                diff.symbol = self._wire.get(cursor.text(), "")
-                if diff.symbol not in self._linear:
-                    return False
-            elif key == _PAIR:
-                if not cursor.text():
-                    return False
-            else:
-                number = cursor.integer()
-                if number < 0:
-                    return False
-                if key == _E:
-                    event_ms = number
-                elif key == _T:
-                    engine_ms = number
-                elif key == _U:
-                    diff.first_id = number
-                elif key == _LAST:
-                    diff.last_id = number
-                elif key == _PREV:
-                    diff.prev_id = number
-                elif key != _PRODUCT:
-                    return False
-            if not cursor.literal(b","):
-                break
-        if not cursor.literal(b"}") or seen_rows != 2 or not diff.symbol or diff.first_id < 0 or diff.last_id < 0:
-            return False
-        diff.event_ns = (engine_ms or event_ms) * NS_PER_MS
-        return True
+            raise CodecError(why, data, channel=payload["e"], symbol=_symbol_of(payload)) from error
 
     def _scale_of(self, symbol: str) -> Instrument:
         instrument = self._known.get(symbol)
@@ -385,7 +434,7 @@ class BinanceCodec:
                 mark=size_from_text(m["p"]),
                 index=size_from_text(m["i"]) if m.get("i") else None,
                 # Delivery contracts have no funding and send an empty text; a rate may be negative.
-                funding_rate=float(m["r"]) if m.get("r") else None,
+                funding_rate=_rate(m["r"]) if m.get("r") else None,
                 next_funding_ns=_id(m["T"]) * NS_PER_MS if m.get("T") else None,
             ),
         )
@@ -397,7 +446,7 @@ class BinanceCodec:
         # The average price may be finer than the grid; the order's own price is not.
         px = px_from_text(order["p"], instrument.price_scale)
         size = _base(size_from_text(order["z"]), px, instrument)
-        sign = -1 if order["S"] == "SELL" else 1
+        sign = SIGNS[order["S"]]
         return (Forced(symbol=symbol, event_ns=_id(order["T"]) * NS_PER_MS, px=px, size=size, sign=sign),)
 
     def _closing(self, _: dict[str, Any]) -> Iterable[Message]:
@@ -470,6 +519,19 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{value!r} is no text")
     return value
+
+
+def _symbol_of(payload: dict[str, Any]) -> str:
+    order = payload.get("o")
+    symbol = payload.get("s") or (order.get("s") if isinstance(order, dict) else "")
+    return symbol if isinstance(symbol, str) else ""
+
+
+def _rate(value: Any) -> float:
+    rate = float(value)
+    if not isinstance(value, str) or not isfinite(rate):
+        raise ValueError(f"{value!r} is no rate")
+    return rate
 
 
 def _flag(value: Any) -> bool:

@@ -20,7 +20,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from imbalanced.book import Rows
+    from imbalanced.book import Book, Rows
     from imbalanced.events import Frame, Instrument
     from imbalanced.venues.diff import Diff
 
@@ -90,23 +90,44 @@ Command = Open | Send | Fetch | Wake | Reconnect
 # -- what a venue says of itself ---------------------------------------------------------------------------------------
 
 
+class Source(Enum):
+    """Where a whole book comes from."""
+
+    REST = "an answer to a call; diffs are collected meanwhile"
+    STREAM = "the first message of a subscription; a new one may come at any time and begins the book anew"
+    FULL = "every message is a whole book"
+
+
 class Chain(Enum):
     """How one diff follows another."""
+
+    NONE = "nothing tells"
 
     PLUS_ONE = "first_id == last_id of the diff before + 1"
     PREVIOUS = "prev_id == last_id of the diff before"
 
 
 class Continuity(Struct, frozen=True, kw_only=True):
-    """The proof of a book built from a REST snapshot and diffs, as data.
+    """The proof of a book, as data.
 
-    With ``L`` the snapshot's id: diffs with ``last_id < L + offset`` are dropped; the first one kept must have
+    ``depth``: the venue keeps so many levels a side and leaves it to us to drop what falls out (0: it says so itself).
+    For a REST snapshot, with ``L`` its id: diffs with ``last_id < L + offset`` are dropped; the first one kept must
+    have
     ``first_id <= L + offset <= last_id`` (or ``prev_id == L`` where the chain is PREVIOUS).
     """
 
     chain: Chain
-    offset: int
+    source: Source = Source.REST
+    offset: int = 0
     diffs_before_snapshot: int = 1
+    depth: int = 0
+
+
+class Keepalive(Struct, frozen=True, kw_only=True):
+    """Text that must be sent on each socket every so often, or the venue closes it."""
+
+    every_s: float
+    text: str
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -146,6 +167,7 @@ class Image(Struct, frozen=True, kw_only=True):
     last_id: int
     event_ns: int
     rows: Rows
+    checked: bool = False
 
 
 class ImageFailed(Struct, frozen=True, kw_only=True):
@@ -160,7 +182,11 @@ class ImageFailed(Struct, frozen=True, kw_only=True):
 
 
 class Print(Struct, frozen=True, kw_only=True):
-    """One public trade as the venue prints it. ``stream`` tells which of the venue's trade streams it came by."""
+    """One public trade as the venue prints it. ``stream`` tells which of the venue's trade streams it came by.
+
+    ``trade_id`` is -1 where ids are no growing numbers. ``why_not`` is ``history`` (sent on subscription) or
+    ``not_market`` (no aggressor): counted, never traded on.
+    """
 
     symbol: str
     stream: str
@@ -201,6 +227,25 @@ class Answer(Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class Reply(Struct, frozen=True):
+    """The venue asked something that must be answered at once on the same socket (a heartbeat test)."""
+
+    text: str
+
+
+class SocketGap(Struct, frozen=True):
+    """A counter over all messages of this socket jumped: something is missing, and nobody knows of whom."""
+
+    detail: str
+
+
+class Gone(Struct, frozen=True, kw_only=True):
+    """The venue itself says that the book of this symbol must be begun anew, and why."""
+
+    symbol: str
+    why: str
+
+
 class ClosingSoon(Struct, frozen=True):
     """The venue says that it will close this socket: open the next one now."""
 
@@ -211,15 +256,27 @@ class Listing(Struct, frozen=True):
     instruments: tuple[Instrument, ...]
 
 
-Message: TypeAlias = "Diff | Image | ImageFailed | Print | Context | Forced | Answer | ClosingSoon | Listing"
+Message: TypeAlias = (
+    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Reply | SocketGap | Gone | ClosingSoon | Listing"
+)
 
 
 class Codec(Protocol):
-    """One venue. Made per venue and run with its instruments; see ``venues/binance.py`` for one in full."""
+    """One venue. Made per venue and run with its instruments; see ``venues/binance.py`` for one in full.
+
+    ``checks`` names the proofs that a live book has (``sequence``, ``checksum``); ``trades_count_up``: the ids of one
+    symbol's trades are consecutive, so that a hole is a loss.
+    """
 
     venue: str
     continuity: Continuity
     limits: Limits
+    keepalive: Keepalive | None
+    checks: tuple[str, ...]
+    trades_count_up: bool
+
+    def opened(self, conn: int) -> None:
+        """A socket is new: forget what was remembered of the one before (channel numbers, counters)."""
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         """The sockets that carry all streams of these instruments."""
@@ -228,7 +285,13 @@ class Codec(Protocol):
         """What a ``ws`` or ``http`` frame says; nothing for what concerns us not. Raises CodecError."""
 
     def fetch_image(self, symbol: str) -> Fetch:
-        """The REST call whose answer is an :class:`Image` of this symbol."""
+        """The REST call whose answer is an :class:`Image` of this symbol (source REST)."""
+
+    def resubscribe(self, symbol: str) -> Sequence[str]:
+        """What is sent on the socket of a book so that its image comes again (sources STREAM and FULL)."""
+
+    def verify(self, message: Diff | Image, book: Book) -> bool:
+        """Whether a book with this diff or image in it is what its checksum says; asked when it is ``checked``."""
 
     def know(self, instrument: Instrument) -> None:
         """From now on this symbol is decoded with that instrument's scale and contract size."""

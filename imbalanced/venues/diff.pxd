@@ -7,3 +7,5 @@ cdef class Diff:
     cdef public long long prev_id
     cdef public long long event_ns
     cdef public Rows rows
+    cdef public bint checked
+    cdef public object checksum

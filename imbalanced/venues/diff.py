@@ -25,6 +25,8 @@ class Diff:
         self.last_id = 0
         self.prev_id = -1
         self.event_ns = 0
+        self.checked = False
+        self.checksum: object = None
         self.rows = Rows() if rows is None else rows
 
     def copy(self) -> Diff:
@@ -35,4 +37,6 @@ class Diff:
         other.last_id = self.last_id
         other.prev_id = self.prev_id
         other.event_ns = self.event_ns
+        other.checked = self.checked
+        other.checksum = self.checksum
         return other

@@ -3,6 +3,7 @@ from imbalanced.book cimport Rows
 cdef class Cursor:
     cdef object _data
     cdef unsigned char* _p
+    cdef Py_ssize_t _eights
     cdef public Py_ssize_t at
     cpdef void start(self, bytes data)
     cpdef bint literal(self, bytes text)

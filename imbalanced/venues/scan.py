@@ -9,6 +9,7 @@ float64 nearest to their text (mantissa and power of ten both exact, one correct
 
 from __future__ import annotations
 
+import sys
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if not cython.compiled:
     from imbalanced.book import Rows
 else:
     from cython.cimports.imbalanced.book import Rows
+
+if cython.compiled:
+    from cython.cimports.libc.string import memcpy
 
 from imbalanced.book import MAX_PX, MAX_SIZE
 
@@ -80,6 +84,50 @@ def whole_power_of_ten(n: cython.int) -> cython.longlong:
     return x
 
 
+# Eight bytes in one register, the first digit in the lowest byte.
+_ZEROS = cython.declare(cython.ulonglong, 0x3030303030303030)
+_SIXES = cython.declare(cython.ulonglong, 0x0606060606060606)
+_LOW_HALVES = cython.declare(cython.ulonglong, 0x0F0F0F0F0F0F0F0F)
+_PAIRS = cython.declare(cython.ulonglong, 0x00FF00FF00FF00FF)
+_FOURS = cython.declare(cython.ulonglong, 0x0000FFFF0000FFFF)
+_HUNDREDS = cython.declare(cython.ulonglong, 1 + (100 << 16))
+_TEN_THOUSANDS = cython.declare(cython.ulonglong, 1 + (10_000 << 32))
+_LITTLE_ENDIAN = cython.declare(cython.bint, sys.byteorder == "little")
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def eight_digits(p: cython.p_uchar, at: cython.Py_ssize_t) -> cython.longlong:
+    """The number whose eight digits stand at ``at``; -1 where one of these bytes is no digit.
+
+    All eight at once in one register: venues write eight decimals, and digit by digit they cost half of the whole scan.
+    """
+    if cython.compiled:
+        x: cython.ulonglong = 0
+        memcpy(cython.address(x), p + at, 8)
+        x ^= _ZEROS
+        if ((x | (x + _SIXES)) >> 4) & _LOW_HALVES:
+            return -1
+        x = 10 * x + (x >> 8)  # neighbours joined: 8 digits are 4 numbers below 100, then 2 below 10,000, then one
+        x = ((x & _PAIRS) * _HUNDREDS) >> 16
+        return ((x & _FOURS) * _TEN_THOUSANDS) >> 32
+    else:
+        digits = bytes(p[at : at + 8])
+        return int(digits) if digits.isdigit() else -1
+
+
+@cython.cfunc
+@cython.inline
+def push(rows: Rows, px: cython.longlong, size: cython.double) -> cython.void:
+    """``rows.add`` without a call."""
+    if rows.n == len(rows.px):
+        rows._grow()
+    rows.px[rows.n] = px
+    rows.size[rows.n] = size
+    rows.n += 1
+
+
 @cython.cclass
 class Cursor:
     """A place in one frame. Every step answers whether what was expected stood there; after a "no" the place is
@@ -88,6 +136,7 @@ class Cursor:
 
     def __init__(self) -> None:
         self.at = 0
+        self._eights = -1  # the last place from which eight bytes can be read at once
 
     @cython.ccall
     def start(self, data: bytes) -> cython.void:
@@ -95,6 +144,7 @@ class Cursor:
         # Bytes end in a NUL that C may read; Python may not, so it gets one of its own.
         self._data = data if cython.compiled else data + b"\0"
         self._p = self._data
+        self._eights = len(data) - 8 if _LITTLE_ENDIAN else -1
         self.at = 0
 
     @cython.ccall
@@ -121,7 +171,7 @@ class Cursor:
             x = x * 10 + (c - _ZERO)
             at += 1
             c = p[at]
-        if at == self.at or at - self.at > _MOST_DIGITS or c == _DOT:
+        if at == self.at or at - self.at > _MOST_DIGITS or c == _DOT or (p[self.at] == _ZERO and at - self.at > 1):
             return -1
         self.at = at
         return x
@@ -150,18 +200,18 @@ class Cursor:
 
     @cython.ccall
     def text(self) -> bytes:
-        """A quoted text without escapes, at most 64 bytes; empty if there is none."""
+        """A quoted text of plain ASCII without escapes, at most 64 bytes; empty if there is none."""
         p: cython.p_uchar = self._p
         start: cython.Py_ssize_t = self.at + 1
         at: cython.Py_ssize_t = start
         if p[self.at] != _QUOTE:
             return b""
         while p[at] != _QUOTE:
-            if p[at] == 0 or p[at] == 0x5C or at - start > 64:
+            if p[at] < 0x20 or p[at] > 0x7E or p[at] == 0x5C or at - start > 64:
                 return b""
             at += 1
         self.at = at + 1
-        return self._data[start:at]
+        return cython.cast(bytes, p[start:at])
 
     @cython.ccall
     def levels(self, rows: Rows, scale: cython.int) -> cython.bint:
@@ -171,6 +221,7 @@ class Cursor:
         c: cython.int
         px: cython.longlong
         mantissa: cython.longlong
+        eight: cython.longlong
         digits: cython.int
         fraction: cython.int
         if p[at] != _OPEN:
@@ -197,6 +248,12 @@ class Cursor:
             fraction = 0
             if c == _DOT:
                 at += 1
+                if scale >= 8 and at <= self._eights:
+                    eight = eight_digits(p, at)
+                    if eight >= 0:
+                        px = px * 100_000_000 + eight
+                        fraction = 8
+                        at += 8
                 c = p[at]
                 while _ZERO <= c <= _NINE:
                     if fraction < scale:
@@ -206,7 +263,8 @@ class Cursor:
                         return False
                     at += 1
                     c = p[at]
-            px *= whole_power_of_ten(scale - fraction)
+            if fraction < scale:
+                px *= whole_power_of_ten(scale - fraction)
             if px <= 0 or c != _QUOTE or p[at + 1] != _COMMA or p[at + 2] != _QUOTE:
                 return False
             at += 3
@@ -224,6 +282,13 @@ class Cursor:
                 return False
             if c == _DOT:
                 at += 1
+                if at <= self._eights:
+                    eight = eight_digits(p, at)
+                    if eight >= 0:
+                        mantissa = mantissa * 100_000_000 + eight
+                        digits += 8
+                        fraction = 8
+                        at += 8
                 c = p[at]
                 while _ZERO <= c <= _NINE:
                     mantissa = mantissa * 10 + (c - _ZERO)
@@ -233,7 +298,7 @@ class Cursor:
                     c = p[at]
             if digits > _MOST_DIGITS or mantissa > _EXACT or c != _QUOTE or p[at + 1] != _CLOSE:
                 return False
-            rows.add(px, mantissa / power_of_ten(fraction))
+            push(rows, px, mantissa / power_of_ten(fraction))
             at += 2
             if p[at] == _COMMA:
                 at += 1

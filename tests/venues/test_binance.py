@@ -345,19 +345,24 @@ def test_a_message_of_no_symbol_is_refused(kind: str, symbol: object) -> None:
         Wire("binance_usdm").ws({"e": kind, **GOOD[kind], "s": symbol})
 
 
-@pytest.mark.parametrize("order", [None, [], "x", {}, {"s": "AAAUSDT"}, {"s": "AAAUSDT", "S": "SELL", "p": "0", "z": "1", "T": 1}])
+@pytest.mark.parametrize("rate", ["NaN", "inf", "x", 0.1, [1]])
+def test_a_funding_rate_that_is_none(rate: object) -> None:
+    with pytest.raises(CodecError):
+        Wire("binance_usdm").ws({"e": "markPriceUpdate", **GOOD["markPriceUpdate"], "r": rate})
+
+
+FORCED = {"s": "AAAUSDT", "S": "SELL", "p": "1", "z": "1", "T": 1}
+
+
+@pytest.mark.parametrize("order", [None, [], "x", {}, {"s": "AAAUSDT"}, {**FORCED, "p": "0"}, {**FORCED, "S": "sell"}])
 def test_malformed_forced_orders(order: object) -> None:
     with pytest.raises(CodecError):
         Wire("binance_usdm").ws({"e": "forceOrder", "o": order})
 
 
 @pytest.mark.parametrize("kind", [None, 5, [], {}, True])
-def test_an_event_without_a_proper_name_is_refused_or_nothing(kind: object) -> None:
-    wire = Wire("binance")
-    try:
-        assert wire.ws({"e": kind, "s": "AAAUSDT"}) == []
-    except CodecError:
-        pass
+def test_an_event_without_a_proper_name_is_nothing(kind: object) -> None:
+    assert Wire("binance").ws({"e": kind, "s": "AAAUSDT"}) == []
 
 
 def test_a_frame_that_is_cut_off_is_known_by_its_wrapper() -> None:

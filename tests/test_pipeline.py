@@ -1,0 +1,353 @@
+"""Frames in, events, snapshots and signals out: what opens, what closes it, and that the same frames give the same bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conversation import START_NS, S, diff_text, trade_text
+from scripted import FLOW, LEAN, PUSH, VENUE, Script, configured
+
+from imbalanced.events import BookInvalid, BookReplaced, BookValid, Frame, MetricSnapshot, Signal, Suppressed, Trade
+from imbalanced.jsontext import signal_json, snapshot_json
+from imbalanced.pipeline import Pipeline
+from imbalanced.replay import with_timers
+from imbalanced.venues.codec import Fetch, Open, Wake
+
+if TYPE_CHECKING:
+    from imbalanced.config import Config
+
+
+def run(script: Script, config: Config | None = None, *, timers: bool = True) -> list[Any]:
+    """All outputs of a script, with or without the timers that the pipeline asks for."""
+    pipeline = Pipeline(config or configured())
+    return [out for _, _, made in with_timers(script.frames, pipeline, own=not timers) for out in made]
+
+
+def signals(outputs: list[Any]) -> list[Signal]:
+    return [out for out in outputs if type(out) is Signal]
+
+
+def words(outputs: list[Any]) -> list[str]:
+    return [
+        f"{one.event} {one.kind} {one.side}" + (f" {one.reason}" if one.reason else "")
+        for one in signals(outputs)
+    ]
+
+
+OPEN_LEAN = "open market_depth_imbalance"
+CLOSE_LEAN = "close market_depth_imbalance"
+
+
+def leaning() -> Script:
+    return Script().up().calm(2).lean("9", "1")
+
+
+# -- opening and closing -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("bid", "ask", "side"), [("9", "1", "buy"), ("1", "9", "sell")])
+def test_a_lean_opens_a_signal_and_fades(bid: str, ask: str, side: str) -> None:
+    outputs = run(Script().up().calm(2).lean(bid, ask).calm(2))
+    assert words(outputs) == [f"{OPEN_LEAN} {side}", f"{CLOSE_LEAN} {side} faded"]
+    opened, closed = signals(outputs)
+    assert opened.id == closed.id
+    assert opened.seq == closed.seq == 0, "the journal gives it its place"
+    assert opened.recv_ns - START_NS == 2_300_000_000, "200 ms after the first frame that leaned, at the next value"
+    assert opened.ts_ns == opened.recv_ns - 3_000_000, "the venue's time of the book"
+    assert (opened.venue, opened.instrument, opened.horizon_ms) == (VENUE, "AAA/USDT", 5000)
+    assert 0.5 <= opened.strength <= 1
+    assert abs(opened.score) >= 0.5
+    assert opened.mid == "100"
+    assert opened.evidence["band_imbalance"] == opened.score
+    assert closed.evidence["duration_ms"] == (closed.recv_ns - opened.recv_ns) / 1e6
+
+
+def test_a_short_lean_opens_nothing() -> None:
+    assert words(run(Script().up().calm(2).lean("9", "1", 0.2).calm(1))) == []
+
+
+def test_takers_open_a_signal_of_trades_and_it_fades_when_the_window_empties() -> None:
+    script = Script().up().calm(2).trade("6").wait(0.05).trade("6").calm(5)
+    outputs = run(script)
+    assert words(outputs) == ["open aggressive_order_flow buy", "close aggressive_order_flow buy faded"]
+    opened, closed = signals(outputs)
+    assert opened.evidence["signed_notional"] == pytest.approx(1201.2)
+    # No trade came after it: the clock alone empties the window, a little late because it runs behind.
+    assert 2.0 <= (closed.recv_ns - opened.recv_ns) / S <= 2.6
+
+
+def test_takers_on_both_sides_open_nothing() -> None:
+    script = Script().up().calm(2)
+    for i in range(10):
+        script.wait(0.01).trade("6", sell=i % 2 == 0)
+    assert words(run(script.calm(1))) == []
+
+
+def test_order_flow_is_measured_against_its_own_past() -> None:
+    config = configured(FLOW)
+    script = Script().up().calm(10).lean("60", "1", 0.1).calm(1)
+    (opened, *_) = signals(run(script, config))
+    assert (opened.event, opened.kind, opened.side) == ("open", "order_flow_imbalance", "buy")
+    assert opened.score >= 3
+    quiet = Script().up().calm(1).lean("60", "1", 0.1).calm(1)
+    assert words(run(quiet, config)) == [], "a standardiser that is not warm gives no score"
+
+
+def test_growing_and_turning() -> None:
+    config = configured({**LEAN, "on": "0.3", "off": "0.1"})
+    script = Script().up().calm(1).lean("3", "1").lean("40", "1").lean("1", "40", 1)
+    told = words(run(script, config))
+    assert told[0] == f"{OPEN_LEAN} buy"
+    assert "update market_depth_imbalance buy" in told
+    assert told[-2:] == [f"{CLOSE_LEAN} buy reversed", f"{OPEN_LEAN} sell"]
+
+
+def test_what_does_not_fade_expires() -> None:
+    outputs = run(Script().up().calm(1).lean("9", "1", 30))
+    opened, closed, *_ = signals(outputs)
+    assert closed.reason == "expired"
+    assert closed.ts_ns - opened.ts_ns == 20 * S
+
+
+# -- only proven books -------------------------------------------------------------------------------------------------
+
+
+def test_a_gap_closes_what_is_open_at_that_frame_and_nothing_comes_until_the_book_is_proven_again() -> None:
+    script = leaning().wait(0.1).diff("9", "1", skip=5)
+    gap_ns = script.now_ns
+    script.lean("9", "1", 1).trade("50").wait(0.2).image().calm(0.1)
+    proven_ns = script.now_ns - 100_000_000
+    outputs = run(script.lean("9", "1"))
+    assert words(outputs)[:2] == [f"{OPEN_LEAN} buy", f"{CLOSE_LEAN} buy book_invalid"]
+    closed = signals(outputs)[1]
+    assert (closed.recv_ns, closed.mid, closed.proof.book_seq, closed.proof.gaps_1h) == (gap_ns, None, -1, 1)
+    between = [out for out in outputs if gap_ns < getattr(out, "recv_ns", 0) < proven_ns]
+    assert not signals(between), "a book that is not proven gives no signals"
+    for snapshot in between:
+        if type(snapshot) is MetricSnapshot:
+            assert (snapshot.mid, snapshot.book_seq) == (None, -1)
+            of_trades = ("trade_imbalance", "vwap_deviation")
+            numbers = [name for name, x in snapshot.values.items() if x is not None and not name.startswith(of_trades)]
+            assert numbers == [], "of a book that is not proven there is no number; trades have values of their own"
+    again = signals(outputs)[2:]
+    assert [one.event for one in again] == ["open"], "no cooldown after a lost book: the next one is a new life"
+    assert again[0].recv_ns >= proven_ns + 200_000_000, "persistence is measured anew"
+
+
+def test_a_book_that_is_never_proven_gives_nothing() -> None:
+    script = Script()
+    script.up()
+    script.frames = [frame for frame in script.frames if frame.kind != "http"]
+    outputs = run(script.lean("9", "1", 5).trade("50"))
+    assert signals(outputs) == []
+    assert not any(type(out) in (BookValid, BookReplaced, BookInvalid) for out in outputs)
+    assert any(type(out) is Trade for out in outputs)
+
+
+def test_a_gap_of_one_instrument_leaves_the_signals_of_another() -> None:
+    script = Script("AAAUSDT", "BBBUSDT").up()
+    for _ in range(6):
+        script.wait(0.1).diff("9", "1").diff("9", "1", "BBBUSDT")
+    outputs = run(script.diff("9", "1", skip=3))
+    assert [(one.event, one.instrument) for one in signals(outputs)] == [
+        ("open", "AAA/USDT"),
+        ("open", "BBB/USDT"),
+        ("close", "AAA/USDT"),
+    ]
+
+
+def test_a_closed_socket_closes_every_signal_of_its_books() -> None:
+    script = Script("AAAUSDT", "BBBUSDT").up()
+    for _ in range(6):
+        script.wait(0.1).diff("9", "1").diff("9", "1", "BBBUSDT")
+    closed = signals(run(script.frame("close", "1006")))[2:]
+    assert [(one.instrument, one.reason) for one in closed] == [("AAA/USDT", "book_invalid"), ("BBB/USDT", "book_invalid")]
+
+
+# -- the clock ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_frozen_book_opens_nothing() -> None:
+    script = Script().up().calm(1).lean("9", "1", 0.1)
+    outputs = run(script.wait(5).trade("0.001"))
+    assert words(outputs) == [], "only a value confirms; time alone never opens"
+
+
+def test_without_any_frame_an_open_signal_expires_by_the_clock() -> None:
+    script = leaning().wait(25).trade("0.001")
+    opened, closed = signals(run(script))
+    assert (closed.event, closed.reason) == ("close", "expired")
+    assert 20 <= (closed.recv_ns - opened.recv_ns) / S < 21
+
+
+def test_the_clock_is_a_timer_on_a_grid_that_orders_the_next() -> None:
+    pipeline = Pipeline(configured(clock="250ms"))
+    pipeline.feed(Frame(START_NS + 1, VENUE, 1, "ws", b"{}"))
+    due = START_NS
+    for _ in range(3):
+        due += S // 4
+        assert [command for command in pipeline.commands() if command.venue == ""] == [Wake(venue="", at_ns=due)]
+        pipeline.feed(Frame(due, "", 0, "wake", b""))
+
+
+def test_a_tick_before_anything_was_heard_is_nothing() -> None:
+    pipeline = Pipeline(configured())
+    assert pipeline.feed(Frame(START_NS, "", 0, "wake", b"")) == []
+
+
+def test_frames_of_venues_that_are_not_configured_are_nothing() -> None:
+    pipeline = Pipeline(configured())
+    assert pipeline.feed(Frame(START_NS, "elsewhere", 1, "ws", b"garbage")) == []
+
+
+# -- stopping ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_orderly_stop_closes_all_in_the_order_of_their_ids() -> None:
+    script = Script("AAAUSDT", "BBBUSDT").up()
+    for _ in range(6):
+        script.wait(0.1).diff("9", "1").diff("1", "9", "BBBUSDT")
+    script.trade("20").wait(0.01).trade("20")
+    outputs = run(script.wait(0.1).stop())
+    opened = {one.id: one for one in signals(outputs) if one.event == "open"}
+    closed = [one for one in signals(outputs) if one.event == "close"]
+    assert [one.id for one in closed] == sorted(opened)
+    assert len(opened) == 3
+    assert {one.reason for one in closed} == {"shutdown"}
+    assert all(one.side == opened[one.id].side for one in closed)
+    assert words(run(script.stop()))[-1] == words(outputs)[-1], "stopping twice closes nothing twice"
+
+
+# -- identity and proof ------------------------------------------------------------------------------------------------
+
+
+def test_the_same_frames_give_the_same_bytes() -> None:
+    def told() -> list[bytes]:
+        outputs = run(leaning().trade("20").calm(3).lean("1", "9").diff("1", "9", skip=2).stop())
+        made = [signal_json(out) for out in signals(outputs)]
+        return made + [snapshot_json(out) for out in outputs if type(out) is MetricSnapshot]
+
+    first = told()
+    assert len(first) > 10
+    assert first == told()
+
+
+def test_ids_are_of_the_opening_frame_and_the_detector() -> None:
+    other = {**LEAN, "name": "lean_too"}
+    outputs = run(leaning(), configured(LEAN, other))
+    ids = [one.id for one in signals(outputs)]
+    assert len(set(ids)) == len(ids) == 2
+    assert all(len(one) == 16 for one in ids)
+    assert {one.id for one in signals(run(leaning()))} < set(ids), "the same detector at the same frame has the same id"
+    later = Script().up().calm(2.1).lean("9", "1")
+    assert not {one.id for one in signals(run(later))} & set(ids)
+
+
+def test_a_signal_says_what_it_rests_on() -> None:
+    config = configured(LEAN, filters={"warmup": {"min_age": "1s"}, "rate": "off"})
+    (opened,) = signals(run(leaning(), config))
+    assert opened.proof.book_seq == 10 + 1 + 20 + 3
+    assert opened.proof.book_age_ms == 2300
+    assert opened.proof.gaps_1h == 0
+    assert opened.proof.checks == ["sequence", "warmup", "stale", "spread"]
+    assert opened.config == Pipeline(config).fingerprint
+
+
+# -- filters -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_filter_that_blocks_is_counted_and_tried_again() -> None:
+    config = configured(LEAN, filters={"warmup": {"min_age": "3s"}})
+    outputs = run(Script().up().lean("9", "1", 4), config)
+    blocked = [out for out in outputs if type(out) is Suppressed]
+    assert {(one.filter, one.kind, one.instrument) for one in blocked} == {("warmup", "market_depth_imbalance", "AAA/USDT")}
+    assert len(blocked) > 20
+    (opened,) = signals(outputs)
+    assert opened.recv_ns - START_NS == 3 * S, "the first value at which the filter lets it"
+    assert opened.id == signals(run(Script().up().lean("9", "1", 4), config))[0].id
+
+
+def test_filters_never_hold_back_a_close() -> None:
+    config = configured({**LEAN, "cooldown": "0ms"}, filters={"warmup": "off", "rate": {"n": 1}})
+    outputs = run(leaning().calm(1).lean("9", "1").calm(1), config)
+    assert words(outputs) == [f"{OPEN_LEAN} buy", f"{CLOSE_LEAN} buy faded"]
+    assert any(out.filter == "rate" for out in outputs if type(out) is Suppressed)
+
+
+# -- snapshots ---------------------------------------------------------------------------------------------------------
+
+
+def test_snapshots_are_of_what_changed_since_the_last_and_say_how_much() -> None:
+    script = Script("AAAUSDT", "BBBUSDT").up().calm(2)
+    outputs = run(script.wait(1).trade("1"), configured(snapshots="1s", clock="100ms"))
+    told = [out for out in outputs if type(out) is MetricSnapshot]
+    assert [one.instrument for one in told].count("BBB/USDT") == 1, "nothing happened there after its proof"
+    of_aaa = [one for one in told if one.instrument == "AAA/USDT"]
+    assert all(one.conflated >= 1 for one in of_aaa)
+    assert of_aaa[2].conflated == 10
+    assert of_aaa[2].mid == "100"
+    assert of_aaa[2].values["queue_imbalance"] is not None
+
+
+def test_fields_of_metrics_with_several_parts() -> None:
+    config = configured(metrics=[{"metric": "mlofi", "levels": 2}, {"metric": "cancel_add"}])
+    outputs = run(Script().up().calm(2), config)
+    last = [out for out in outputs if type(out) is MetricSnapshot][-1]
+    assert {"mlofi.1", "mlofi.2"} < set(last.values)
+    assert any(name.startswith("cancel_add.") for name in last.values)
+
+
+# -- several venues and discovery --------------------------------------------------------------------------------------
+
+
+def test_an_unlisted_recording_finds_its_own_instruments() -> None:
+    pipeline = Pipeline(configured(), discover=True)
+    script = Script()
+    script.diff().image().trade("1")
+    made = [out for frame in script.frames for out in pipeline.feed(frame)]
+    assert [type(out).__name__ for out in made] == ["ResyncEnded", "BookValid", "BookReplaced", "Trade"]
+    assert list(pipeline.seats) == [(VENUE, "AAAUSDT")]
+
+
+def test_commands_come_from_all_sessions_and_are_taken_once() -> None:
+    pipeline = Pipeline(configured())
+    for frame in Script().up().frames[:3]:
+        pipeline.feed(frame)
+    taken = pipeline.commands()
+    assert {type(command) for command in taken} >= {Open, Fetch, Wake}
+    assert pipeline.commands() == []
+
+
+def test_endpoints_can_be_others() -> None:
+    venue = {"instruments": ["AAA/USDT"], "endpoints": {"rest": "http://127.0.0.1:1/", "ws": "ws://127.0.0.1:2"}}
+    pipeline = Pipeline(configured(venues={VENUE: venue}))
+    assert pipeline.sessions[VENUE].codec.fetch_image("AAAUSDT").url.startswith("http://127.0.0.1:1/api")
+
+
+def test_a_seat_of_nobody() -> None:
+    assert Pipeline(configured()).seat(VENUE, "NO/SUCH") is None
+
+
+def test_odd_frames_disturb_nothing() -> None:
+    plain = run(leaning().calm(1))
+    script = Script().up().calm(2)
+    for text in ('{"result":null,"id":1}', '{"stream":"x","data":{"e":"news"}}', trade_text("ZZZUSDT", 1, "1", "1")):
+        script.frame("ws", text)
+    script.frame("ws", diff_text("ZZZUSDT", 1, 1))
+    assert words(run(script.lean("9", "1").calm(1))) == words(plain)
+    assert PUSH["kind"] == "aggressive_order_flow"
+
+
+def test_funding_interest_and_forced_orders_reach_the_metrics_that_want_them() -> None:
+    metrics = [{"metric": "funding_pressure"}, {"metric": "liquidation_imbalance"}, {"metric": "spread"}]
+    script = Script().up().calm(1)
+    for i in range(3):
+        script.wait(0.1)
+        script.frame("ws", f'{{"e":"markPriceUpdate","E":{script.event_ms()},"s":"AAAUSDT","p":"100.1","i":"100","r":"0.0001"}}')
+        order = f'{{"s":"AAAUSDT","S":"SELL","p":"99","z":"{i + 1}","T":{script.event_ms()}}}'
+        script.frame("ws", f'{{"e":"forceOrder","E":1,"o":{order}}}')
+        script.frame("ws", f'{{"e":"markPriceUpdate","E":{script.event_ms()},"s":"AAAUSDT","p":"100.1"}}')
+    outputs = run(script.calm(2), configured(metrics=metrics))
+    last = [out for out in outputs if type(out) is MetricSnapshot][-1]
+    assert any(x for name, x in last.values.items() if name.startswith("liquidation_imbalance"))
