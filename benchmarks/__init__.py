@@ -1,1 +1,1 @@
-"""What the hot path costs, against what the same work costs others: ratios measured in one run. See docs/performance.md."""
+"""What the hot path costs, against what the same work costs others: ratios within one run. See docs/performance.md."""

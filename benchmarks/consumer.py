@@ -1,6 +1,6 @@
-"""One client of the generator, measured by its own CPU time: ``python -m benchmarks.consumer KIND PORT FRAMES SYMBOLS``.
+"""One client of the generator: ``python -m benchmarks.consumer KIND PORT FRAMES SYMBOLS [TIMES]``.
 
-The clock of the CPU starts at a tenth of the frames and stops at the last. Prints one line of JSON: ``us`` per frame, or
+Measured by its own CPU time, from a tenth of the frames to the last. Prints one line of JSON: ``us`` per frame, or
 ``skipped`` with the reason. KIND is ``discard`` or ``floor`` (``websockets`` under uvloop, without and with
 ``orjson.loads``), ``ours:TRANSPORT`` (connector and pipeline, eleven metrics), ``ccxt`` or ``cryptofeed``.
 """
@@ -13,15 +13,13 @@ import sys
 import time
 from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import uvloop
 
 from benchmarks import market, runs
-
-if TYPE_CHECKING:
-    from imbalanced.events import Frame
+from imbalanced.events import Frame
 
 
 class Meter:
@@ -86,8 +84,6 @@ class Ours:
         self.pauses = Pauses()
 
     def feed(self, frame: Frame) -> None:
-        from imbalanced.events import Frame  # noqa: PLC0415
-
         self.pipeline.feed(frame)
         if frame.kind == "ws" and len(frame.data) > 200:  # an acknowledgement is no frame of the market
             self.times.append(time.monotonic_ns())
@@ -101,11 +97,9 @@ class Ours:
                 asyncio.get_running_loop().call_later(delay_s, self.feed, Frame(at_ns, "", 0, "wake", b""))
 
     async def run(self) -> dict[str, Any]:
-        from imbalanced.events import Frame  # noqa: PLC0415
-
         running = asyncio.create_task(self.connector.run())
         self.feed(Frame(time.time_ns(), "binance", 0, "instruments", market.instruments(self.symbols)))
-        while sum(lane.valid for lane in self.pipeline.sessions["binance"].lanes.values()) < self.symbols:
+        while sum(lane.valid for lane in self.pipeline.sessions["binance"].lanes.values()) < self.symbols:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         runs.quiet_collector()
         self.pauses.start()
@@ -141,7 +135,7 @@ class Pauses:
 
 async def ccxt_pro(port: int, frames: int, symbols: int) -> dict[str, Any]:
     """``watch_order_book_for_symbols`` of ccxt.pro, nothing computed from the books."""
-    import ccxt.pro  # noqa: PLC0415 - only what is measured is loaded
+    import ccxt.pro  # type: ignore[import-untyped]  # noqa: PLC0415 - only what is measured is loaded
 
     exchange = ccxt.pro.binance({"enableRateLimit": False, "newUpdates": True, "options": {"defaultType": "spot"}})
     exchange.urls["api"]["ws"]["spot"] = f"ws://127.0.0.1:{port}"
@@ -164,9 +158,9 @@ async def ccxt_pro(port: int, frames: int, symbols: int) -> dict[str, Any]:
 
     watching = asyncio.create_task(watch())
     done = asyncio.create_task(meter.done.wait())
-    await asyncio.wait([watching, done], return_when=asyncio.FIRST_COMPLETED, timeout=60)
+    await asyncio.wait([watching, done], return_when=asyncio.FIRST_COMPLETED, timeout=20)
     if not meter.ended:
-        why = repr(watching.exception()) if watching.done() else f"{meter.seen} of {frames} frames in 60 s"
+        why = repr(watching.exception()) if watching.done() else f"{meter.seen} of {frames} frames in 20 s"
         watching.cancel()
         await exchange.close()
         return {"skipped": f"ccxt.pro: {why}"[:200]}
@@ -204,8 +198,12 @@ async def run(kind: str, port: int, frames: int, symbols: int, times: str) -> di
     ours = Ours(transport, port, frames, symbols)
     result = await ours.run()
     if times:
-        Path(times).write_bytes(ours.times.tobytes())
+        _write(times, ours.times)
     return result
+
+
+def _write(path: str, times: array[int]) -> None:
+    Path(path).write_bytes(times.tobytes())
 
 
 def main() -> None:

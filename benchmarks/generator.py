@@ -1,8 +1,8 @@
 """An exchange that only sends: websocket frames prepared as bytes, and the REST snapshots that they join.
 
-``python -m benchmarks.generator FRAMES IMAGES --mode full|paced|burst --hold N [--rate R]`` prints its port and serves one
-run: once ``--hold`` snapshots were fetched (none for clients that want none) and a socket has subscribed, all frames are
-sent. The times at which they were sent (``time.monotonic_ns``) are written to ``--times``.
+``python -m benchmarks.generator LOAD --mode full|paced|burst --hold N [--rate R]`` prints its port and serves one run:
+once ``--hold`` snapshots were fetched (none for clients that want none) and a socket has subscribed, all frames are sent.
+The times at which they were sent (``time.monotonic_ns``) are written to ``--times``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import base64
 import hashlib
 import itertools
 import pickle
+import re
 import socket
 import threading
 import time
@@ -20,6 +21,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+CLOSE = b"\x88\x02\x03\xe8"
+ID = re.compile(rb'"id": ?(\d+)')
 # One write of full load; about what one read of a busy client returns.
 CHUNK = 64 << 10
 BURST_FRAMES, BURST_S = 1248, 0.1
@@ -71,16 +74,19 @@ class Generator:
         accept = base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()
         upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         peer.sendall(f"{upgrade}Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
-        if self.args.subscribe:
-            peer.recv(1 << 16)
+        asked = _unmasked(peer.recv(1 << 16))
+        if found := ID.search(asked):
+            peer.sendall(framed(b'{"result":null,"id":' + found[1] + b"}"))
         for _ in range(self.args.hold):
             self.served.acquire()
         time.sleep(0.2)
         {"full": self._full, "paced": self._paced, "burst": self._burst}[self.args.mode](peer)
         if self.args.times:
             Path(self.args.times).write_bytes(self.times.tobytes())
-        while peer.recv(1 << 16):
+        while (told := peer.recv(1 << 16)) and told[0] != CLOSE[0]:
             pass
+        peer.sendall(CLOSE)
+        peer.close()
 
     def _full(self, peer: socket.socket) -> None:
         step = max(CHUNK // len(self.frames[0]), 1)
@@ -108,6 +114,13 @@ class Generator:
             peer.sendall(frame)
 
 
+def _unmasked(frame: bytes) -> bytes:
+    """The text of one short frame of a client (RFC 6455, 5.2)."""
+    head = {126: 4, 127: 10}.get(frame[1] & 0x7F, 2)
+    mask, text = frame[head : head + 4], frame[head + 4 :]
+    return bytes(byte ^ mask[i % 4] for i, byte in enumerate(text))
+
+
 def _head(peer: socket.socket) -> tuple[str, dict[str, str]] | None:
     data = b""
     while b"\r\n\r\n" not in data:
@@ -116,7 +129,9 @@ def _head(peer: socket.socket) -> tuple[str, dict[str, str]] | None:
             return None
         data += part
     first, *lines = data.decode("latin-1").split("\r\n")
-    return first.split(" ")[1], {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)}
+    return first.split(" ")[1], {
+        name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
+    }
 
 
 def main() -> None:
@@ -127,7 +142,6 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=900.0)
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--times", default="")
-    parser.add_argument("--subscribe", action="store_true")
     args = parser.parse_args()
     frames, images = pickle.loads(Path(args.load).read_bytes())
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -1,7 +1,7 @@
 """The load: Binance spot depth frames as bytes, made before anything is measured.
 
-The market walks in ticks; each frame moves the levels near its touch (most of them near, some removed), so books stay two-sided
-and uncrossed. Ids are contiguous from :data:`IMAGE_ID` on: the REST snapshot of the same market joins them.
+The market walks in ticks; each frame moves levels near its touch (most of them near, some removed), so books stay
+two-sided and uncrossed. Ids are contiguous from :data:`IMAGE_ID` on: the REST snapshot of the same market joins them.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def _side(dice: random.Random, touch: int, away: int, levels: int) -> list[list[
     while len(distances) < levels:
         distances.add(min(int(dice.expovariate(1 / far)) + 1, 900 + levels))
     return [
-        [_px(touch + away * d), "0.00000000" if d > 1 and dice.random() < 0.25 else _size(dice)] for d in sorted(distances)
+        [_px(touch + away * d), "0.00000000" if d > 1 and dice.random() < 0.25 else _size(dice)]
+        for d in sorted(distances)
     ]
 
 

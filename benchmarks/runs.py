@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -40,7 +39,9 @@ ELEVEN: list[dict[str, Any]] = [
 ]
 
 
-def config(metrics: list[dict[str, Any]] | None = None, *, rest: str = "http://127.0.0.1:1", ws: str = "ws://x") -> Config:
+def config(
+    metrics: list[dict[str, Any]] | None = None, *, rest: str = "http://127.0.0.1:1", ws: str = "ws://x"
+) -> Config:
     """Binance spot with these metrics (the eleven where none are given) and no detectors."""
     text = {
         "venues": {"binance": {"instruments": [market.symbol(0)], "endpoints": {"rest": rest, "ws": ws}}},
@@ -64,7 +65,9 @@ def frame(data: bytes, number: int, conn: int = 1) -> Frame:
     return Frame(START_NS + (number + 1) * market.FRAME_MS * NS_PER_MS, "binance", conn, "ws", data)
 
 
-def proven(symbols: int = 1, metrics: list[dict[str, Any]] | None = None, levels: int = market.IMAGE_LEVELS) -> Pipeline:
+def proven(
+    symbols: int = 1, metrics: list[dict[str, Any]] | None = None, levels: int = market.IMAGE_LEVELS
+) -> Pipeline:
     """A pipeline whose books are live."""
     pipeline = Pipeline(config(metrics))
     pipeline.feed(Frame(START_NS, "binance", 0, "instruments", market.instruments(symbols)))
@@ -88,13 +91,3 @@ def quiet_collector() -> None:
     """What is there now is not walked again, as the daemon does once it is ready."""
     gc.collect()
     gc.freeze()
-
-
-def cpu_us(work: Any, count: int, repeats: int = 5) -> float:
-    """The least CPU time of some repeats of ``work()``, in microseconds per one of ``count``."""
-    best = float("inf")
-    for _ in range(repeats):
-        started = time.process_time_ns()
-        work()
-        best = min(best, time.process_time_ns() - started)
-    return best / count / 1000

@@ -96,6 +96,31 @@ INPUTS = {
     "book_invalid": "the loss of the book",
 }
 
+# How `evaluate` is given each input. Events of several venues, or series, say `venue`.
+EVENTS = {
+    "book": (
+        '{"type": "book_snapshot", "ts_ms": 0, "bids": [["9.9", "2"], ["9.8", "5"]], "asks": [["10.1", "1"]]}',
+        '{"type": "book_delta", "ts_ms": 5, "bids": [["9.9", "3"], ["9.8", "0"]], "asks": []}',
+        '{"type": "book_invalid", "ts_ms": 9}',
+    ),
+    "trade": ('{"type": "trade", "ts_ms": 5, "price": "10.1", "size": "0.5", "side": "buy"}',),
+    "clock": ('{"type": "clock", "ts_ms": 9}',),
+    "funding": ('{"type": "funding", "ts_ms": 0, "rate": "0.0001", "interval_h": "8", "mark": "10.1", "index": "10"}',),
+    "liquidation": ('{"type": "liquidation", "ts_ms": 0, "side": "sell", "price": "10", "size": "2"}',),
+    "oi": ('{"type": "oi", "ts_ms": 0, "oi": "1000", "price": "10"}',),
+    "ratio": ('{"type": "ratio", "ts_ms": 0, "long": "1200", "short": "800"}',),
+    "option": (
+        '{"type": "option", "ts_ms": 0, "expiry_ms": 1735286400000, "strike": "12", "kind": "C", "oi": "10", '
+        '"volume": "3", "delta": "0.3", "iv": "0.55", "underlying": "10"}',
+    ),
+    "value": ('{"type": "value", "ts_ms": 0, "x": "1.5"}',),
+    "row": ('{"type": "row", "ts_ms": 0, "x": ...}',),
+    "signal": ('{"type": "signal", "ts_ms": 0, "x": "1"}',),
+}
+
+# Families whose docstring has more than a first paragraph that a user must know.
+WHOLE = ("flow", "cancels", "trades", "statistics", "options_chain")
+
 # Keys of the configuration whose field has no `Doc`.
 MEANINGS = {
     "http": "the HTTP server",
@@ -142,8 +167,9 @@ def _tree(module: str) -> ast.Module:
 
 
 def module_doc(module: str) -> str:
-    """The first paragraph of a module's docstring."""
-    return (ast.get_docstring(_tree(module)) or "").partition("\n\n")[0]
+    """The first paragraph of a module's docstring, or all of it."""
+    told = ast.get_docstring(_tree(module)) or ""
+    return told if module.rpartition(".")[2] in WHOLE else told.partition("\n\n")[0]
 
 
 def class_doc(cls: type) -> str:
@@ -184,6 +210,7 @@ def doc_of(cls: type, field: Field) -> str:
 
 def markdown(text: str) -> str:
     """A docstring as Markdown: literals in single backticks, paragraphs as they are."""
+    text = re.sub(r":\w+:`~?([\w.]+)`", r"``\1``", text)
     text = re.sub(r"``(.+?)``", lambda found: f"`{' '.join(found[1].split())}`", text, flags=re.DOTALL)
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip())
 
@@ -329,7 +356,12 @@ def metrics_page() -> str:
     inputs = table(
         ("input", "what it is", "comes from"), ((f"`{word}`", text, _from(word)) for word, text in INPUTS.items())
     )
-    return HEAD + METRICS_HEAD.format(count=len(METRICS), inputs=inputs, contents=contents) + "\n" + "\n".join(sections)
+    events = table(
+        ("input", "event"),
+        ((f"`{word}`", ", ".join(f"`{event}`" for event in shown)) for word, shown in EVENTS.items()),
+    )
+    head = METRICS_HEAD.format(count=len(METRICS), inputs=inputs, events=events, contents=contents)
+    return HEAD + head + "\n" + "\n".join(sections)
 
 
 def _links(names: Iterable[str]) -> str:
@@ -364,6 +396,25 @@ null in data and a dash on screen, never 0. Values of a metric with several outp
 among them is in snapshots its number.
 
 {inputs}
+## Plain events
+
+`evaluate` gives one answer per event, None where there is no value. Numbers are decimal text, times whole milliseconds
+that never go back; `x` of a row is as the metric says. The example prints `[None, 0.0, 0.5]`.
+
+```python
+from imbalanced.metrics import evaluate
+
+events = [
+    {{"type": "clock", "ts_ms": 0}},
+    {{"type": "book_snapshot", "ts_ms": 1, "bids": [["9.9", "1"]], "asks": [["10.1", "1"]]}},
+    {{"type": "book_delta", "ts_ms": 2, "bids": [["9.9", "3"]], "asks": []}},
+]
+print(evaluate("queue_imbalance", {{}}, events))
+```
+
+{events}
+## Contents
+
 {contents}"""
 
 
@@ -540,11 +591,11 @@ def prometheus_page() -> str:
     for family in Prometheus(told, PrometheusOptions(version="", compiled=True)).registry.collect():
         if family.name.startswith("imbalanced_"):
             name = family.name + ("_total" if family.type == "counter" else "")
-            labels = ", ".join(f"`{label}`" for label in family._labelnames)  # type: ignore[attr-defined]
+            by = ", ".join(f"`{label}`" for label in family._labelnames)  # type: ignore[attr-defined]
             text = family.documentation
             if name == "imbalanced_metric_ofi":
                 name, text = "imbalanced_metric_NAME", f"{text}; one family a value, `.` becomes `_`"
-            rows.append((f"`{name}`", family.type, labels or "–", text))
+            rows.append((f"`{name}`", family.type, by or "–", text))
     labels = [
         ("`venue`", "the venues of the configuration"),
         ("`state` of books", _words(meters.BOOK_STATES) + "; `pending` is configured and not proven yet"),
@@ -552,7 +603,7 @@ def prometheus_page() -> str:
         ("`side`", _words(meters.SIDES)),
         ("`instrument`", "the instruments of the configuration, as unified symbols"),
         ("`channel`", "`book`"),
-        ("`proof`", "what books rest on: `sequence`"),
+        ("`proof`", _words(sorted({check for name, one in VENUES.items() for check in one.codec(name).checks}))),
         ("`result`", _words(meters.RESYNC_RESULTS)),
         ("`kind` of gaps", "below"),
         ("`kind` of signals", _words(DETECTORS)),
@@ -651,8 +702,8 @@ CODEC = "imbalanced.venues.codec"
 VENUE_STEPS = """\
 # How to add a venue
 
-A venue is one file, `imbalanced/venues/NAME.py`, and one line in `imbalanced/venues/__init__.py`. No other file names it.
-`imbalanced/venues/binance.py` is the example.
+A venue is one file, `imbalanced/venues/NAME.py`, and one line in `imbalanced/venues/__init__.py`. No other file names
+it. `imbalanced/venues/binance.py` is the example.
 
 1. Write down, in the docstring of the file, the venue's documents with their dates, and a table: each kind of frame,
    what we do with it, where it was seen.
@@ -663,10 +714,10 @@ A venue is one file, `imbalanced/venues/NAME.py`, and one line in `imbalanced/ve
    `funding`, `liquidation`, ... A configuration that wants a metric which the venue cannot feed is then refused.
 4. Say how its books are proven, as data: `Continuity`. Choose the `Chain` and where a whole book comes from. The
    [proof itself](architecture.md#the-proof-of-a-book) is the same code for every venue.
-5. Test it in `tests/venues/test_NAME.py`: one frame of each kind of the table, in the venue's own shape, and what must be
-   refused. `tests/venues/test_contract.py` tests every line of the table by its being there.
-6. If it can be simulated, one file of the seam in `imbalanced/sim/venue.py` and one line in `imbalanced/sim/__init__.py`: the
-   tests on sockets and the demo then run against it.
+5. Test it in `tests/venues/test_NAME.py`: one frame of each kind of the table, in the venue's own shape, and what must
+   be refused. `tests/venues/test_contract.py` tests every line of the table by its being there.
+6. If it can be simulated, one file of the seam in `imbalanced/sim/venue.py` and one line in
+   `imbalanced/sim/__init__.py`: the tests on sockets and the demo then run against it.
 7. `make docs lint types test`, a line in CHANGELOG.md.
 """
 

@@ -18,7 +18,7 @@ def build(config: Config) -> list[str]:
     pipeline = Pipeline(config)
     lines = []
     for venue, settings in config.venues.items():
-        desk, _, filters = furnish(config, venue, Instrument(venue=venue, symbol="", venue_symbol=""))
+        desk, _, filters = furnish(config, venue, Instrument(venue=venue, symbol="", venue_symbol="", tick="0.01"))
         chosen = settings.instruments
         count = len(chosen) if isinstance(chosen, tuple) else chosen.top
         lines.append(

@@ -92,7 +92,7 @@ class Verbs(click.Group):
             if ctx.obj:
                 raise
             for leaf in _leaves(error):
-                click.echo(f"error: {_words(leaf)}", err=True)
+                click.echo(f"Error: {_words(leaf)}", err=True)
             ctx.exit(1)
 
 
@@ -278,8 +278,12 @@ def tail(url: str, kinds: tuple[str, ...], token: str | None, as_json: bool) -> 
     """Subscribe to a running daemon and print its signals."""
     import asyncio
 
+    from imbalanced import logs
     from imbalanced.client import ClientError, subscribe
+    from imbalanced.config import Log
     from imbalanced.jsontext import signal_json
+
+    logs.set_up(Log(level="warning"))
 
     async def follow() -> None:
         async for one in subscribe(url, kinds=list(kinds) or None, token=token):

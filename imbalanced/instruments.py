@@ -296,7 +296,7 @@ def _list(job: _Job) -> _Found:
     is_tick = exchange.precisionMode == ccxt.TICK_SIZE
     is_places = exchange.precisionMode == ccxt.DECIMAL_PLACES
     instruments = [
-        instrument(job.venue, market, "tick" if is_tick else "places" if is_places else "unknown")
+        instrument(job.venue, market, "tick" if is_tick else "places" if is_places else "unknown", job.spec)
         for market in markets.values()
     ]
     volumes: dict[str, float] = {}
@@ -319,14 +319,20 @@ def moved(urls: Any, rest: str, paths: Sequence[str]) -> Any:
     return rest.rstrip("/") + path
 
 
-def instrument(venue: str, market: dict[str, Any], precision: Literal["tick", "places", "unknown"]) -> Instrument:
+def instrument(
+    venue: str,
+    market: dict[str, Any],
+    precision: Literal["tick", "places", "unknown"],
+    spec: CcxtSpec | None = None,
+) -> Instrument:
     """A ccxt market as ours. ``precision`` is how its precisions are meant (ccxt manual, "Precision Mode")."""
+    name: str = market["info"][spec.wire_name] if spec and spec.wire_name else market["id"]
     tick, lot = (_step(market["precision"].get(which), precision) for which in ("price", "amount"))
     decimals = -int(Decimal(tick).as_tuple().exponent) if tick else 0
     return Instrument(
         venue=venue,
         symbol=market["symbol"],
-        venue_symbol=market["id"],
+        venue_symbol=name.upper() if spec and spec.upper_case else name,
         base=market.get("base") or "",
         quote=market.get("quote") or "",
         tick=tick,

@@ -22,7 +22,7 @@ from imbalanced.pipeline import Pipeline
 from imbalanced.replay import Tally, with_timers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # So often the bar is moved, in records.
 BAR_EVERY = 500
@@ -42,12 +42,33 @@ class Outputs(Struct, frozen=True, kw_only=True):
         return ", ".join(f"{what}: {'stdout' if to == '-' else to}" for what, to in named.items() if to is not None)
 
 
+def recorded_names(tables: Tables) -> dict[str, str]:
+    """Our venue behind a name that other recorders gave it: what the venues say of themselves in ``recorded_as``.
+
+    A name that is a venue of ours means that venue, whoever else claims it.
+    """
+    return {
+        name: venue
+        for venue, one in tables.venues.items()
+        for name in getattr(one, "recorded_as", ())
+        if name not in tables.venues
+    }
+
+
+def read_as_ours(path: Path, names: Mapping[str, str]) -> Iterator[Frame]:
+    """The frames of a recording under the names that our venues have."""
+    for frame in tape.read(path):
+        venue = names.get(frame.venue)
+        yield frame if venue is None else structs.replace(frame, venue=venue)
+
+
 def default_config(captures: Sequence[Path], tables: Tables) -> Config:
     """Default metrics and detectors for every venue in these recordings."""
     venues: dict[str, set[str]] = {}
+    names = recorded_names(tables)
     for path in captures:
         try:
-            for frame in tape.read(path):
+            for frame in read_as_ours(path, names):
                 if frame.venue:
                     symbols = venues.setdefault(frame.venue, set())
                     if frame.kind == "instruments":
@@ -76,6 +97,7 @@ def replay_files(
     heads = [tape.head(path) for path in captures]
     own = None not in heads
     chosen = config or default_config(captures, tables)
+    names = recorded_names(tables)
     told = _Run(outputs, captures[0].name)
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -85,7 +107,7 @@ def replay_files(
             for files, seq in _runs(captures, heads):
                 pipeline = Pipeline(chosen, discover=config is None and not own)
                 told.begin(pipeline, seq)
-                for number, frame, made in with_timers(_frames(files, bar), pipeline, own=own):
+                for number, frame, made in with_timers(_frames(files, bar, names), pipeline, own=own):
                     told.take(number, frame, made)
         finally:
             # What was read before a record that cannot be read stands.
@@ -108,13 +130,13 @@ def _bar(stack: ExitStack) -> Progress:
     return stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
 
 
-def _frames(captures: Sequence[Path], bar: Progress | None) -> Iterator[Frame]:
+def _frames(captures: Sequence[Path], bar: Progress | None, names: Mapping[str, str]) -> Iterator[Frame]:
     for path in captures:
         if bar is None:
-            yield from tape.read(path)
+            yield from read_as_ours(path, names)
             continue
         task = bar.add_task(path.name, total=_count(path))
-        for number, frame in enumerate(tape.read(path)):
+        for number, frame in enumerate(read_as_ours(path, names)):
             if number % BAR_EVERY == 0:
                 bar.update(task, completed=number)
             yield frame

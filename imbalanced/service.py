@@ -155,10 +155,12 @@ class Service:
             before = self._given
             changed = [name for name in new.__struct_fields__ if getattr(new, name) != getattr(before, name)]
             applied = [name for name in changed if name == "log" and new.log.format == before.log.format]
-            logs.set_level(new.log.level)
             restart = [name for name in changed if name not in applied]
             self._given = structs.replace(before, log=structs.replace(before.log, level=new.log.level))
+            if logs.LEVELS[new.log.level] < logs.LEVELS[before.log.level]:
+                logs.set_level(new.log.level)
             self.log.warning("reloaded", applied=applied, needs_restart=restart)
+            logs.set_level(new.log.level)
         systemd.notify("READY=1")
 
     # -- what is wired -------------------------------------------------------------------------------------------------

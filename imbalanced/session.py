@@ -185,7 +185,11 @@ class Session:
         return lane
 
     def _listing(self, listing: Listing, frame: Frame, events: list[Any]) -> None:
-        self._listed.update((i.venue_symbol, i) for i in listing.instruments)
+        if not self._discover:
+            return
+        for instrument in listing.instruments:
+            self._listed[instrument.venue_symbol] = instrument
+            self.codec.know(instrument)
 
     def _opened(self, frame: Frame, events: list[Any]) -> None:
         conn, now_ns = frame.conn, frame.recv_ns
@@ -352,6 +356,7 @@ class Session:
                     mark=message.mark,
                     index=message.index,
                     funding_rate=message.funding_rate,
+                    funding_interval_h=message.funding_interval_h,
                     next_funding_ns=message.next_funding_ns,
                     open_interest=message.open_interest,
                 )

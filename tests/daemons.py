@@ -267,7 +267,7 @@ class Process:
 
     async def daemon(self) -> Daemon:
         """Where it says that it listens."""
-        page, stream = await self.said("page "), await self.said("stream  ")
+        page, stream = await self.said("page      http"), await self.said("stream    ws")
         return Daemon(page.split()[1].rstrip("/"), stream.split()[1])
 
     def children(self) -> list[int]:

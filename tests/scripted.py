@@ -64,16 +64,19 @@ def configured(*detectors: dict[str, Any], **more: Any) -> Config:
 class Script:
     """``frames`` grows with every happening; event times are 3 ms before receipt."""
 
-    def __init__(self, *symbols: str) -> None:
+    def __init__(self, *symbols: str, venue: str = VENUE) -> None:
+        self.venue = venue
         self.symbols = symbols or ("AAAUSDT",)
         self.now_ns = START_NS
         self.frames: list[Frame] = []
         self.ids = dict.fromkeys(self.symbols, 10)
         self.trades = dict.fromkeys(self.symbols, 100)
 
-    def frame(self, kind: Any, data: str | bytes = b"", *, conn: int = 1, url: str = "", venue: str = VENUE) -> Script:
+    def frame(
+        self, kind: Any, data: str | bytes = b"", *, conn: int = 1, url: str = "", venue: str | None = None
+    ) -> Script:
         payload = data.encode() if isinstance(data, str) else data
-        self.frames.append(Frame(self.now_ns, venue, conn, kind, payload, url))
+        self.frames.append(Frame(self.now_ns, self.venue if venue is None else venue, conn, kind, payload, url))
         return self
 
     def wait(self, seconds: float) -> Script:
@@ -85,14 +88,14 @@ class Script:
 
     def diff(self, bid: str = "1", ask: str = "1", symbol: str = "AAAUSDT", *, skip: int = 0) -> Script:
         """New sizes at 99.9 and 100.1; ``skip`` leaves out so many ids before it."""
-        first = self.ids[symbol] + 1 + skip
-        self.ids[symbol] = first
-        return self.frame(
-            "ws", diff_text(symbol, first, first, [["99.9", bid]], [["100.1", ask]], event_ms=self.event_ms())
-        )
+        before = self.ids[symbol] + skip
+        first = self.ids[symbol] = before + 1
+        prev = None if self.venue == VENUE else before
+        text = diff_text(symbol, first, first, [["99.9", bid]], [["100.1", ask]], event_ms=self.event_ms(), prev=prev)
+        return self.frame("ws", text)
 
     def image(self, symbol: str = "AAAUSDT") -> Script:
-        url = VENUES[VENUE].codec(VENUE).fetch_image(symbol).url
+        url = VENUES[self.venue].codec(self.venue).fetch_image(symbol).url
         text = image_text(self.ids[symbol], [["99.9", "1"], ["99.8", "1"]], [["100.1", "1"], ["100.2", "1"]])
         return self.frame("http", text, conn=0, url=url)
 
@@ -103,7 +106,7 @@ class Script:
 
     def up(self) -> Script:
         """Instruments, socket, and every book proven."""
-        known = [instrument(symbol, VENUE) for symbol in self.symbols]
+        known = [instrument(symbol, self.venue) for symbol in self.symbols]
         self.frame("instruments", msgspec.json.encode(known), conn=0).frame("open")
         for symbol in self.symbols:
             self.diff(symbol=symbol).image(symbol)

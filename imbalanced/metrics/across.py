@@ -153,10 +153,10 @@ class LeadLagOptions(Struct, frozen=True, kw_only=True):
 class LeadLag(Metric):
     """Hayashi-Yoshida covariance of two prices per lag: a dict from the lag in ms to ``sum(dx dy)``.
 
-    Offline: the answer comes at the last value. Increments of x over ``(a0, a1]`` and of y over ``(b0, b1]`` between
-    successive values are multiplied where ``a0 < b1 - lag`` and ``b0 - lag < a1``; neither series is resampled. In the
-    square of the values' unit. A large covariance at a positive lag means that x leads y. Clocks of venues differ, so
-    take the times of one machine. Cost: a search per value and lag.
+    Offline: the answer comes at the last value; the ``venue`` of a value is ``x`` or ``y``. Increments of x over ``(a0,
+    a1]`` and of y over ``(b0, b1]`` between successive values are multiplied where ``a0 < b1 - lag`` and ``b0 - lag <
+    a1``; neither series is resampled. In the square of the values' unit. A large covariance at a positive lag means
+    that x leads y. Clocks of venues differ, so take the times of one machine. Cost: a search per value and lag.
     Source: Hayashi & Yoshida 2005; Hoffmann, Rosenbaum & Yoshida 2013.
     """
 

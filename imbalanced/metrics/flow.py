@@ -250,12 +250,13 @@ class WindowOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class Ofi(Flow):
-    """Order flow imbalance: the sum of the best quotes' contributions in the window, in base units.
+    """Order flow imbalance: ``sum(e_bid - e_ask)`` over the messages in the window, in base units.
 
-    Positive: bids were added, asks were taken or cancelled. 0 while the window is empty. No value: the book is not
-    live or crossed, or there is no message since it was proven. It counts messages, so venues with batches of
-    different length (10 ms, 100 ms) are not comparable; a price improvement counts the whole new queue, a vanished one
-    the whole old queue. Cost: O(1). Source: Cont, Kukanov & Stoikov 2014.
+    ``e`` is what a message adds to the best quote of a side: ``q'`` if its price improved, ``q' - q`` if it stayed,
+    ``-q`` if it worsened. Positive: bids were added, asks were taken or cancelled. 0 while the window is empty. No
+    value: the book is not live or crossed, or there is no message since it was proven. It counts messages, so venues
+    with batches of different length (10 ms, 100 ms) are not comparable; a price improvement counts the whole new queue,
+    a vanished one the whole old queue. Cost: O(1). Source: Cont, Kukanov & Stoikov 2014.
     """
 
     Options: ClassVar[type[Struct]] = WindowOptions
@@ -279,8 +280,9 @@ class Ofi(Flow):
 class OfiRatio(Flow):
     """Order flow imbalance over gross flow: ``sum(e_bid - e_ask) / sum(|e_bid| + |e_ask|)`` in the window, in [-1, 1].
 
-    Positive: bids were added, asks were taken or cancelled. No value: nothing flowed within the window, the book is not
-    live or crossed, or there is no message since it was proven. Cost: O(1). Source: after Cont, Kukanov & Stoikov 2014.
+    ``e`` as in ``ofi``. Positive: bids were added, asks were taken or cancelled. No value: nothing flowed within the
+    window, the book is not live or crossed, or there is no message since it was proven. Cost: O(1). Source: after Cont,
+    Kukanov & Stoikov 2014.
     """
 
     Options: ClassVar[type[Struct]] = WindowOptions

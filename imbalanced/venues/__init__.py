@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from imbalanced.venues import binance
+from imbalanced.venues import binance, gemini, hyperliquid, okx
 
 if TYPE_CHECKING:
     from imbalanced.venues.ccxt_spec import CcxtSpec
@@ -35,4 +35,7 @@ VENUES: dict[str, Venue] = {
     "binance_us": binance.US,
     "binance_usdm": binance.USDM,
     "binance_coinm": binance.COINM,
+    "okx": okx.PUBLIC,
+    "hyperliquid": hyperliquid.ALL,
+    "gemini": gemini.ALL,
 }

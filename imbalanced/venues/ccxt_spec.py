@@ -12,8 +12,13 @@ class CcxtSpec(Struct, frozen=True, kw_only=True):
 
     ``rest_paths``: where the venue's hosts are overridden, only URLs whose path begins with one of these are moved to
     the other host; none given: all are, so that nothing of an override can reach the venue itself.
+
+    The venue's own symbol is ccxt's ``id``, or what stands under ``wire_name`` in the venue's own record of the market
+    (ccxt's ``info``); ``upper_case``: the sockets want it in capitals.
     """
 
     exchange_id: str
     options: dict[str, Any]
     rest_paths: tuple[str, ...] = ()
+    wire_name: str = ""
+    upper_case: bool = False

@@ -206,6 +206,7 @@ class Context(Struct, frozen=True, kw_only=True):
     mark: float | None = None
     index: float | None = None
     funding_rate: float | None = None
+    funding_interval_h: float | None = None
     next_funding_ns: int | None = None
     open_interest: float | None = None
 
