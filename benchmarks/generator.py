@@ -1,8 +1,8 @@
 """An exchange that only sends: websocket frames prepared as bytes, and the REST snapshots that they join.
 
 ``python -m benchmarks.generator LOAD --mode full|paced|burst --hold N [--rate R]`` prints its port and serves one run:
-once ``--hold`` snapshots were fetched (none for clients that want none) and a socket has subscribed, all frames are sent.
-The times at which they were sent (``time.monotonic_ns``) are written to ``--times``.
+once ``--hold`` snapshots were fetched (none for clients that want none) and a socket has subscribed, all is sent. The
+times at which frames were sent (``time.monotonic_ns``) are written to ``--times``.
 """
 
 from __future__ import annotations

@@ -326,7 +326,7 @@ def instrument(
     spec: CcxtSpec | None = None,
 ) -> Instrument:
     """A ccxt market as ours. ``precision`` is how its precisions are meant (ccxt manual, "Precision Mode")."""
-    name: str = market["info"][spec.wire_name] if spec and spec.wire_name else market["id"]
+    name: str = (spec and market["info"].get(spec.wire_name)) or market["id"]
     tick, lot = (_step(market["precision"].get(which), precision) for which in ("price", "amount"))
     decimals = -int(Decimal(tick).as_tuple().exponent) if tick else 0
     return Instrument(
@@ -338,8 +338,9 @@ def instrument(
         tick=tick,
         lot=lot,
         price_scale=max(_PRICE_SCALE, decimals),
-        contract_size=float(market.get("contractSize") or 1.0),
-        inverse=bool(market.get("inverse")),
+        contract_size=1.0 if spec and spec.amounts else float(market.get("contractSize") or 1.0),
+        # An option is of a fixed amount of the base whatever settles it; ccxt calls it inverse by its settlement.
+        inverse=bool(market.get("inverse")) and not market.get("option"),
         active=market.get("active") is not False,
     )
 

@@ -392,6 +392,8 @@ class Session:
     def _want_image(self, lane: Lane, now_ns: int) -> None:
         if lane.sync.state != sync.BUFFERING or lane.fetching_since_ns:
             return
+        if lane.stale and self.codec.continuity.source is Source.REST:
+            return  # a call would be answered all the same; what is missing is the stream
         patient = len(lane.sync.buffer) < self.codec.continuity.diffs_before_snapshot and now_ns < lane.patience_ns
         if patient or now_ns < lane.wanted_ns:
             return
@@ -417,11 +419,13 @@ class Session:
         if lane is None:
             return
         lane.fetching_since_ns = 0
-        if lane.stale:
-            self._told_stream(lane, "live", frame, events)
         was_valid = lane.valid
         if self.codec.continuity.source is not Source.REST:
             lane.sync.heard(frame.recv_ns)
+            if lane.stale:
+                self._told_stream(lane, "live", frame, events)
+        elif lane.stale:
+            return  # an image that was under way when its stream fell silent proves nothing
         outcome = lane.sync.image(image)
         if outcome in (sync.PROVEN, sync.APPLIED) and image.checked and not self.codec.verify(image, lane.sync.book):
             self._mismatch(lane, frame, events)
@@ -580,8 +584,7 @@ class Session:
         for symbol in plan.books:
             lane = self.lanes[symbol]
             if lane.sync.heard_ns == 0 and not lane.stale:
-                lane.why = GapKind.SILENT_SUBSCRIPTION
-                self._told_stream(lane, "silent", frame, events)
+                self._quiet(lane, GapKind.SILENT_SUBSCRIPTION, frame, events)
         if plan.conn not in self._heard_ns:
             self._reconnect(plan.conn, GapKind.SILENT_SUBSCRIPTION)
 
@@ -591,10 +594,7 @@ class Session:
         for lane in self.lanes.values():
             heard_ns = lane.sync.heard_ns
             if heard_ns and not lane.stale and frame.recv_ns - heard_ns > lane.stale_after_ns():
-                self._told_stream(lane, "stale", frame, events)
-                self._lose(lane, GapKind.STALE_STREAM, "", frame, events)
-                lane.sync.begin()
-                self._prepare(lane, frame.recv_ns)
+                self._quiet(lane, GapKind.STALE_STREAM, frame, events)
             quiet[lane.conn] = quiet.get(lane.conn, True) and lane.stale
         for conn, all_quiet in quiet.items():
             heard_ns = self._heard_ns.get(conn, frame.recv_ns)
@@ -602,6 +602,13 @@ class Session:
                 self._heard_ns[conn] = frame.recv_ns
                 self._reconnect(conn, GapKind.STALE_STREAM)
         self._at(frame.recv_ns + WATCH_EVERY_NS, "watch", "")
+
+    def _quiet(self, lane: Lane, kind: GapKind, frame: Frame, events: list[Any]) -> None:
+        """A stream says nothing: its book is not trusted, and no image alone makes it so again (``_want_image``)."""
+        self._told_stream(lane, "silent" if kind is GapKind.SILENT_SUBSCRIPTION else "stale", frame, events)
+        self._lose(lane, kind, "", frame, events)
+        lane.sync.begin()
+        self._prepare(lane, frame.recv_ns)
 
     def _told_stream(self, lane: Lane, state: Any, frame: Frame, events: list[Any]) -> None:
         lane.stale = state != "live"

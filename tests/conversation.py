@@ -122,7 +122,9 @@ class Conversation:
         self.events: list[Any] = []
         self.commands: list[Any] = []
 
-    def say(self, kind: FrameKind, data: bytes | str = b"", *, conn: int = 1, url: str = "", status: int = 200) -> list[str]:
+    def say(
+        self, kind: FrameKind, data: bytes | str = b"", *, conn: int = 1, url: str = "", status: int = 200
+    ) -> list[str]:
         """Feed one frame; the events in words. ``commands`` has what it asked for."""
         payload = data.encode() if isinstance(data, str) else data
         self.events = self.session.receive(Frame(self.now_ns, self.venue, conn, kind, payload, url, status))

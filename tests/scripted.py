@@ -1,4 +1,4 @@
-"""A scripted market as a tape: frames by hand, one method a happening, and a small configuration that reacts to them."""
+"""A scripted market as a tape: frames by hand, one method a happening, and a configuration that reacts to them."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_a_frame_of_30_levels_is_as_large_as_the_venues() -> None:
 
 
 def test_parts_without_sockets_have_their_shape() -> None:
-    told = {
+    told: dict[str, Any] = {
         "compiled": True,
         "default_transport": "websockets",
         "pipeline": inside.pipeline(sizes=(10,), frames=20, repeats=1),

@@ -115,7 +115,9 @@ def test_a_delta_is_undone_by_the_sizes_before_it(
     rows = rows_of([(px, 7.0) for px in prices], [(px, 0.0) for px in prices])
     book.apply(rows)
     old = [rows.old[i] for i in range(rows.n)]
-    book.apply(rows_of(list(zip(prices, old[: len(prices)], strict=True)), list(zip(prices, old[len(prices) :], strict=True))))
+    book.apply(
+        rows_of(list(zip(prices, old[: len(prices)], strict=True)), list(zip(prices, old[len(prices) :], strict=True)))
+    )
     assert (book.bids.levels(99), book.asks.levels(99)) == expected
 
 

@@ -1,4 +1,4 @@
-"""Frames in, events, snapshots and signals out: what opens, what closes it, and that the same frames give the same bytes."""
+"""Frames in, events, snapshots and signals out; what opens, what closes, and that it is the same every time."""
 
 from __future__ import annotations
 
@@ -29,10 +29,7 @@ def signals(outputs: list[Any]) -> list[Signal]:
 
 
 def words(outputs: list[Any]) -> list[str]:
-    return [
-        f"{one.event} {one.kind} {one.side}" + (f" {one.reason}" if one.reason else "")
-        for one in signals(outputs)
-    ]
+    return [f"{one.event} {one.kind} {one.side}" + (f" {one.reason}" if one.reason else "") for one in signals(outputs)]
 
 
 OPEN_LEAN = "open market_depth_imbalance"
@@ -162,7 +159,10 @@ def test_a_closed_socket_closes_every_signal_of_its_books() -> None:
     for _ in range(6):
         script.wait(0.1).diff("9", "1").diff("9", "1", "BBBUSDT")
     closed = signals(run(script.frame("close", "1006")))[2:]
-    assert [(one.instrument, one.reason) for one in closed] == [("AAA/USDT", "book_invalid"), ("BBB/USDT", "book_invalid")]
+    assert [(one.instrument, one.reason) for one in closed] == [
+        ("AAA/USDT", "book_invalid"),
+        ("BBB/USDT", "book_invalid"),
+    ]
 
 
 # -- the clock ---------------------------------------------------------------------------------------------------------
@@ -261,7 +261,9 @@ def test_a_filter_that_blocks_is_counted_and_tried_again() -> None:
     config = configured(LEAN, filters={"warmup": {"min_age": "3s"}})
     outputs = run(Script().up().lean("9", "1", 4), config)
     blocked = [out for out in outputs if type(out) is Suppressed]
-    assert {(one.filter, one.kind, one.instrument) for one in blocked} == {("warmup", "market_depth_imbalance", "AAA/USDT")}
+    assert {(one.filter, one.kind, one.instrument) for one in blocked} == {
+        ("warmup", "market_depth_imbalance", "AAA/USDT")
+    }
     assert len(blocked) > 20
     (opened,) = signals(outputs)
     assert opened.recv_ns - START_NS == 3 * S, "the first value at which the filter lets it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def test_timers_fire_in_order_and_before_the_frame_that_is_not_older() -> None:
     assert {frame.venue for frame in timers} == {"", "binance"}, "the pipeline's clock and the session's timers"
     assert len({(frame.venue, frame.recv_ns) for frame in timers}) == len(timers), "no timer fires twice"
     clock = [frame.recv_ns for frame in timers if not frame.venue]
-    assert {later - earlier for earlier, later in zip(clock, clock[1:], strict=False)} == {configured().clock_ms * 10**6}
+    assert {later - earlier for earlier, later in pairwise(clock)} == {configured().clock_ms * 10**6}
 
 
 def test_a_run_with_its_own_timers_gives_what_it_gave_live(tmp_path: Path) -> None:

@@ -95,7 +95,9 @@ def test_unknown_kinds_symbols_and_sockets_are_nothing() -> None:
 def test_a_gap_is_said_at_that_frame_and_for_that_symbol_only() -> None:
     said = Conversation("AAAUSDT", "BBBUSDT").live(10)
     assert said.diff(12, 13) == ["BookInvalid AAA/USDT sequence_gap"]
-    assert said.asked() == ["Fetch AAAUSDT"], "the diff that broke the chain is in the buffer, so the image can be asked"
+    assert said.asked() == ["Fetch AAAUSDT"], (
+        "the diff that broke the chain is in the buffer, so the image can be asked"
+    )
     assert said.diff(14, 15) == []
     assert said.diff(11, 11, "BBBUSDT") == ["BookChanged BBB/USDT 11"]
     assert said.image(13) == ["ResyncEnded AAA/USDT ok", "BookValid AAA/USDT 15", "BookReplaced AAA/USDT 15"]
@@ -248,7 +250,10 @@ def test_a_parse_error_without_a_symbol_takes_the_socket() -> None:
 
 def test_a_truncated_frame_whose_wrapper_can_be_read_takes_its_symbol() -> None:
     said = Conversation("AAAUSDT", "BBBUSDT").live(10)
-    assert said.ws(diff_text("BBBUSDT", 11, 11)[:-20]) == ["Notice parse_error BBB/USDT", "BookInvalid BBB/USDT parse_error"]
+    assert said.ws(diff_text("BBBUSDT", 11, 11)[:-20]) == [
+        "Notice parse_error BBB/USDT",
+        "BookInvalid BBB/USDT parse_error",
+    ]
 
 
 def test_a_parse_error_of_another_symbol_or_socket_takes_nothing() -> None:
@@ -267,7 +272,10 @@ def test_an_acknowledged_subscription_that_never_speaks() -> None:
     said.ws('{"result":null,"id":1}')
     said.diff(9, 10, "BBBUSDT")
     said.image(10, "BBBUSDT")
-    assert said.wait(FIRST_DATA_NS / S) == ["StreamState AAA/USDT silent"]
+    assert said.wait(FIRST_DATA_NS / S) == [
+        "StreamState AAA/USDT silent",
+        "ResyncEnded AAA/USDT silent_subscription",
+    ]
     assert not any("Reconnect" in word for word in said.asked()), "the socket speaks, so it is not at fault"
 
 
@@ -276,11 +284,24 @@ def test_a_socket_on_which_nothing_speaks_is_opened_again() -> None:
     said.instruments()
     said.open()
     said.ws('{"result":null,"id":1}')
-    assert said.wait(FIRST_DATA_NS / S) == ["StreamState AAA/USDT silent"]
+    assert said.wait(FIRST_DATA_NS / S) == [
+        "StreamState AAA/USDT silent",
+        "ResyncEnded AAA/USDT silent_subscription",
+    ]
     assert said.asked() == ["Fetch AAAUSDT", "Reconnect 1 silent_subscription"]
-    assert said.close() == ["LinkDown 1 1006", "ResyncEnded AAA/USDT socket_closed"]
+    assert said.close() == ["LinkDown 1 1006"]
     said.open()
     assert said.diff(9, 10) == ["StreamState AAA/USDT live"]
+
+
+def test_an_image_alone_does_not_revive_a_silent_stream() -> None:
+    said = Conversation()
+    said.instruments()
+    said.open()
+    said.wait(FIRST_DATA_NS / S)
+    assert said.image(10) == []
+    assert said.diff(10, 11) == ["StreamState AAA/USDT live"]
+    assert said.image(10) == ["ResyncEnded AAA/USDT ok", "BookValid AAA/USDT 11", "BookReplaced AAA/USDT 11"]
 
 
 def test_a_stream_that_stops_is_stale_and_says_so_when_it_speaks_again() -> None:

@@ -49,7 +49,9 @@ def rows_of(bids: Levels, asks: Levels) -> Rows:
     return rows
 
 
-def diff(first: int, last: int, bids: Levels | None = None, asks: Levels | None = None, prev: int | None = None) -> Diff:
+def diff(
+    first: int, last: int, bids: Levels | None = None, asks: Levels | None = None, prev: int | None = None
+) -> Diff:
     """From ``first`` to ``last``, after ``prev`` (the id before ``first`` unless said otherwise)."""
     made = Diff(rows_of(bids or [], asks or []))
     made.symbol = "AAA"
@@ -312,7 +314,9 @@ def truths(draw: st.DrawFn, chain: Continuity) -> Truth:
         first, touched = at + 1, (dict[int, float](), dict[int, float]())
         for _ in range(draw(st.integers(1, 3))):
             at += 1
-            side, px, size = draw(st.tuples(st.integers(0, 1), st.integers(1, 5), st.sampled_from([0.0, 1.0, 2.0, 3.0])))
+            side, px, size = draw(
+                st.tuples(st.integers(0, 1), st.integers(1, 5), st.sampled_from([0.0, 1.0, 2.0, 3.0]))
+            )
             px += 10 * side
             model = (bids, asks)[side]
             model.pop(px, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,9 @@ def test_what_is_written_is_read_again(tmp_path: Path, frames: list[Frame]) -> N
 
 
 def test_times_are_read_by_their_digits(tmp_path: Path) -> None:
-    lines = [changed(LINE, "1700000000.5", text) for text in ("1700000000.123456789", "1700000000.1234567899", "1700000000")]
+    lines = [
+        changed(LINE, "1700000000.5", text) for text in ("1700000000.123456789", "1700000000.1234567899", "1700000000")
+    ]
     times = [frame.recv_ns for frame in read(written(tmp_path / "t", *lines))]
     # Through a float the first would be ...123456716.
     assert times == [1_700_000_000_123_456_789, 1_700_000_000_123_456_789, 1_700_000_000 * S]
@@ -134,14 +137,14 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     whole = written(tmp_path / "whole", *[LINE] * 100).read_bytes()
     cut = tmp_path / "cut"
     cut.write_bytes(whole[:-12])
-    count = 0
+    frames = read(cut)
+    readable = len(list(islice(frames, 99)))
     with pytest.raises(TapeError, match="truncated") as caught:
-        for _ in read(cut):
-            count += 1
-    assert caught.value.record == count
+        list(frames)
+    assert caught.value.record >= readable
     plain = tmp_path / "plain"
     plain.write_bytes(LINE + LINE[:-20])
-    with pytest.raises(TapeError, match="record 1: .*truncated"):
+    with pytest.raises(TapeError, match=r"record 1: .*truncated"):
         list(read(plain))
 
 
@@ -172,7 +175,12 @@ def test_our_own_recordings_are_known_by_their_head(tmp_path: Path) -> None:
     assert is_own(tmp_path / "own.gz")
     assert not is_own(written(tmp_path / "foreign", LINE))
     assert not is_own(tmp_path / "nowhere")
-    for name, data in (("empty", b""), ("cut", (tmp_path / "own.gz").read_bytes()[:12]), ("text", b"hello"), ("list", b"[]")):
+    for name, data in (
+        ("empty", b""),
+        ("cut", (tmp_path / "own.gz").read_bytes()[:12]),
+        ("text", b"hello"),
+        ("list", b"[]"),
+    ):
         (tmp_path / name).write_bytes(data)
         assert not is_own(tmp_path / name)
 

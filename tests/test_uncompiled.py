@@ -46,7 +46,8 @@ for i in range(1, 200):
     side, size = ("bids", "asks")[i % 2], f"{(i * 7919 % 101) / 7:.3f}"
     price = f"{99.9 - i % 3 / 10:.1f}" if side == "bids" else f"{100.1 + i % 4 / 10:.1f}"
     events.append({"type": "book_delta", "ts_ms": i * 37, "bids": [], "asks": [], side: [[price, size]]})
-    events.append({"type": "trade", "ts_ms": i * 37 + 5, "side": ("buy", "sell")[i % 3 == 0], "price": "100", "size": size})
+    taker = ("buy", "sell")[i % 3 == 0]
+    events.append({"type": "trade", "ts_ms": i * 37 + 5, "side": taker, "price": "100", "size": size})
 for name in ("ofi", "mlofi", "spread", "vamp", "band_imbalance", "trade_imbalance", "vwap_deviation", "resiliency"):
     for answer in evaluate(name, {}, events):
         print(name, repr(answer))
@@ -79,7 +80,9 @@ def test_the_plain_sources_give_the_same_bytes(tmp_path: Path) -> None:
         for frame in script.frames:
             writer.write(frame)
     plain = tmp_path / "plain"
-    shutil.copytree(PACKAGE, plain / "imbalanced", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__", "build", "static"))
+    shutil.copytree(
+        PACKAGE, plain / "imbalanced", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__", "build", "static")
+    )
     compiled_told, compiled_world = told(PACKAGE.parent, recording)
     plain_told, plain_world = told(plain, recording)
     assert (compiled_world, plain_world) == ("compiled", "plain")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from imbalanced.venues import binance, gemini, hyperliquid, okx
+from imbalanced.venues import binance, bybit, gate, gemini, hyperliquid, okx
 
 if TYPE_CHECKING:
     from imbalanced.venues.ccxt_spec import CcxtSpec
@@ -35,7 +35,12 @@ VENUES: dict[str, Venue] = {
     "binance_us": binance.US,
     "binance_usdm": binance.USDM,
     "binance_coinm": binance.COINM,
+    "bybit": bybit.LINEAR,
+    "bybit_inverse": bybit.INVERSE,
+    "bybit_spot": bybit.SPOT,
     "okx": okx.PUBLIC,
     "hyperliquid": hyperliquid.ALL,
     "gemini": gemini.ALL,
+    "gate": gate.SPOT,
+    "gate_futures": gate.USDT_FUTURES,
 }

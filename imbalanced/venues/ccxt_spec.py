@@ -15,6 +15,9 @@ class CcxtSpec(Struct, frozen=True, kw_only=True):
 
     The venue's own symbol is ccxt's ``id``, or what stands under ``wire_name`` in the venue's own record of the market
     (ccxt's ``info``); ``upper_case``: the sockets want it in capitals.
+
+    ``amounts``: sizes on the wire are amounts already (of the base, or of the quote where inverse), whatever a contract
+    is worth.
     """
 
     exchange_id: str
@@ -22,3 +25,4 @@ class CcxtSpec(Struct, frozen=True, kw_only=True):
     rest_paths: tuple[str, ...] = ()
     wire_name: str = ""
     upper_case: bool = False
+    amounts: bool = False

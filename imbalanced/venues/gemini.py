@@ -8,7 +8,7 @@ it is not spoken here. Nothing numbers the book's changes: a lost one shows only
 frame (``type``)    what we do                                                      seen in
 ==================  ==============================================================  =================
 ``l2_updates``      with ``auction_events`` or ``trades`` it is the whole book:     recording 2021-06
-                    Image, and its trades (newest first) Prints of history;
+                    Image, and its trades Prints of history;              
                     else Diff
 ``trade``           Print; ``side`` is the taker's                                  recording 2021-06
 ``heartbeat``       nothing (every 5 s)                                             recording 2021-06
@@ -155,8 +155,9 @@ class GeminiCodec:
         rows = Rows(len(m["changes"]))
         self._rows(rows, symbol, m["changes"])
         image = Image(symbol=symbol, last_id=0, event_ns=0, rows=rows)
-        history = (self._print(trade, "history") for trade in reversed(m.get("trades", [])))
-        return (image, *history)
+        # Mostly newest first, but in no order one could rely on.
+        history = [self._print(trade, "history") for trade in m.get("trades", [])]
+        return (image, *sorted(history, key=lambda one: one.trade_id))
 
     def _rows(self, rows: Rows, symbol: str, changes: list[list[str]]) -> None:
         sides: dict[str, list[list[str]]] = {"buy": [], "sell": []}

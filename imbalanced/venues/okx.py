@@ -11,8 +11,8 @@ frame                  what we do                                 source
                        before it, whatever their order            a minute. A lower ``seqId``: maintenance, still linked
 ``books-l2-tbt``,      as ``books``                               recorded 2022, when they were open to all (recordings
 ``books50-l2-tbt``                                                only: now for VIP accounts)
-``checksum``           proof of the best 25 levels while not 0    ccxt PR 30299 (2026-09-06): always 0 now; recorded 2022
-                       (recordings only); without ``seqId`` it    with live values and no ``seqId``
+``checksum``           proof of the best 25 levels while not 0    ccxt PR 30299 (2026-09-06): always 0; recorded 2022
+                       (recordings only); without ``seqId`` it    with values and without ``seqId``
                        is the only proof
 ``trades``             Print; ``side`` is the taker's. The first  guide, "Trades channel"; recorded 2022, 2026
                        push of a subscription is the last trade
@@ -69,7 +69,7 @@ from imbalanced.venues.codec import (
     Source,
 )
 from imbalanced.venues.diff import Diff
-from imbalanced.venues.symbols import Symbols, base_units
+from imbalanced.venues.symbols import Symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -210,8 +210,10 @@ class OkxCodec:
         if "event" in message:
             return self._told(message, frame)
         arg = message.get("arg")
-        channel = arg.get("channel") if isinstance(arg, dict) else None
-        handler = self._by_channel.get(channel) if isinstance(channel, str) else None
+        if not isinstance(arg, dict):
+            return []
+        channel = str(arg.get("channel"))
+        handler = self._by_channel.get(channel)
         if handler is None:
             return []
         try:
@@ -267,8 +269,7 @@ class OkxCodec:
             yield diff
 
     def _with_texts(self, symbol: str, entry: dict[str, Any], rows: Rows, *, anew: bool) -> bool:
-        """Keep the wire texts that a checksum is made of, asks by their negated price; whether there is one to check.
-        """
+        """Keep the wire texts of which a checksum is made, asks by their negated price; whether there is one."""
         checksum = entry.get("checksum", 0)
         if anew and checksum:
             self._texts[symbol] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scripted import LEAN, PUSH, VENUE, configured
 
 from imbalanced.book import Book, Rows
 from imbalanced.config import load
@@ -14,7 +15,6 @@ from imbalanced.events import Instrument
 from imbalanced.metrics import METRICS
 from imbalanced.metrics.lifecycle import CLOSE, OPEN
 from imbalanced.pipeline import furnish
-from scripted import LEAN, PUSH, VENUE, configured
 
 S = 1_000_000_000
 T = 1_700_000_000 * S
@@ -25,7 +25,9 @@ def desk_of(*metrics: dict[str, Any], detectors: tuple[dict[str, Any], ...] = ()
     config = configured(*(detectors or (LEAN,)), metrics=list(metrics))
     if not detectors:
         config = configured(LEAN, metrics=list(metrics))
-    desk, names, _ = furnish(config, VENUE, Instrument(venue=VENUE, symbol="AAA/USDT", venue_symbol="AAAUSDT", tick="0.01"))
+    desk, names, _ = furnish(
+        config, VENUE, Instrument(venue=VENUE, symbol="AAA/USDT", venue_symbol="AAAUSDT", tick="0.01")
+    )
     return desk, names
 
 
@@ -108,7 +110,9 @@ def test_windows_empty_by_the_clock() -> None:
 
 
 def test_a_lost_book_leaves_no_number_and_the_next_one_starts_from_nothing() -> None:
-    desk, names = desk_of({"metric": "queue_imbalance"}, {"metric": "ofi"}, {"metric": "depth_imbalance"}, {"metric": "spread"})
+    desk, names = desk_of(
+        {"metric": "queue_imbalance"}, {"metric": "ofi"}, {"metric": "depth_imbalance"}, {"metric": "spread"}
+    )
     made = book()
     desk.book_replaced(made, T, T)
     desk.book_changed(changed(made, 7.0, 1.0), T + 1, T + 1)

@@ -52,8 +52,19 @@ def test_every_kind_is_silent_before_its_first_value(kind: str) -> None:
 
 
 def test_a_clock_ends_and_never_opens() -> None:
-    desk, _ = desk_of(detectors=({"kind": "market_depth_imbalance", "on": 0.5, "off": 0.2, "bps": 50, "min_duration": "1s",
-                                  "max_age": "5s", "standardise": {"by": "none"}},))
+    desk, _ = desk_of(
+        detectors=(
+            {
+                "kind": "market_depth_imbalance",
+                "on": 0.5,
+                "off": 0.2,
+                "bps": 50,
+                "min_duration": "1s",
+                "max_age": "5s",
+                "standardise": {"by": "none"},
+            },
+        )
+    )
     (one,) = desk.detectors
     made = book(9.0, 1.0)
     desk.book_replaced(made, T, T)
@@ -101,7 +112,9 @@ def test_what_rests_on_trades_keeps_its_yardstick_when_a_book_is_lost() -> None:
 
 
 def test_a_score_must_lean_the_way_the_takers_do() -> None:
-    desk, _ = desk_of(detectors=({"kind": "aggressive_order_flow", "standardise": {"by": "none"}, "min_imbalance": 0.4},))
+    desk, _ = desk_of(
+        detectors=({"kind": "aggressive_order_flow", "standardise": {"by": "none"}, "min_imbalance": 0.4},)
+    )
     (one,) = desk.detectors
     desk.book_replaced(book(), T, T)
     desk.trade(10_000_000_000, 8.0, 1, T, T)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripted import LEAN, PUSH
 from test_desk import T, book, changed, desk_of
 
 from imbalanced.detect.desk import Desk
@@ -18,7 +19,6 @@ from imbalanced.detect.filters import (
     WarmupOptions,
     WideSpread,
 )
-from scripted import LEAN, PUSH
 
 S = 1_000_000_000
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from math import inf, nan
+from math import inf, isfinite
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scripted import LEAN
-from test_desk import T, book, changed, desk_of
+from test_desk import T, book, desk_of
 
 from imbalanced.detect.signals import build, decimal_text, evidence, mid_text, signal_id, strength
 from imbalanced.events import Frame, Proof
@@ -41,7 +41,8 @@ def test_the_mid_is_exact_and_only_of_a_sound_book() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "expected"), [(1, 0.0), (2, 0.25), (3, 0.5), (-3, 0.5), (4.5, 0.75), (6, 1.0), (99, 1.0), (0.5, 0.0), (inf, 1.0)]
+    ("x", "expected"),
+    [(1, 0.0), (2, 0.25), (3, 0.5), (-3, 0.5), (4.5, 0.75), (6, 1.0), (99, 1.0), (0.5, 0.0), (inf, 1.0)],
 )
 def test_strength_is_half_at_the_threshold(x: float, expected: float) -> None:
     assert strength(x, 3, 1, 6) == expected
@@ -98,7 +99,5 @@ def test_an_open_and_its_close_as_messages() -> None:
 
 
 def test_evidence_is_numbers_or_null() -> None:
-    _, detector, made = opened()
-    assert all(x is None or (isinstance(x, float) and x == x) for x in evidence(detector).values())  # type: ignore[arg-type]
-    assert nan != nan
-    assert changed(made, 1.0, 1.0) is made  # type: ignore[arg-type]
+    _, detector, _ = opened()
+    assert all(x is None or (isinstance(x, float) and isfinite(x)) for x in evidence(detector).values())  # type: ignore[arg-type]

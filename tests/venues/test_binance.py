@@ -152,7 +152,13 @@ def test_an_image_that_did_not_come(status: int, text: str, why: str, gone: bool
 def test_prints(venue: str, stream: str, sell: bool) -> None:
     (told,) = Wire(venue).ws(trade_text("AAAUSDT", 7, "100.5", "0.25", sell=sell, stream=stream))
     expected = Print(
-        symbol="AAAUSDT", stream=stream, px=10_050_000_000, size=0.25, sign=-1 if sell else 1, trade_id=7, event_ns=1_000_000
+        symbol="AAAUSDT",
+        stream=stream,
+        px=10_050_000_000,
+        size=0.25,
+        sign=-1 if sell else 1,
+        trade_id=7,
+        event_ns=1_000_000,
     )
     assert told == expected, "m true: the buyer was the maker, the taker sold"
 
@@ -290,7 +296,12 @@ def test_the_list_of_a_spot_recording() -> None:
 def test_the_list_of_a_recording_of_inverse_contracts() -> None:
     (listing,) = Wire("binance_coinm").http(orjson.dumps(FUTURES_LISTING).decode(), "/dapi/v1/exchangeInfo")
     perpetual, dated = listing.instruments
-    assert (perpetual.symbol, perpetual.tick, perpetual.contract_size, perpetual.inverse) == ("BTC/USD:BTC", "10", 100, True)
+    assert (perpetual.symbol, perpetual.tick, perpetual.contract_size, perpetual.inverse) == (
+        "BTC/USD:BTC",
+        "10",
+        100,
+        True,
+    )
     assert dated.symbol == "BTCUSD_991231", "expiries are named by the venue"
 
 
@@ -318,7 +329,22 @@ NEEDED = {
     "aggTrade": ("a", "p", "q", "T", "m"),
     "markPriceUpdate": ("E", "p"),
 }
-WRONG = [None, {}, [], "x", -5, 1.5, 1 << 63, [["1"]], [["0", "1"]], [["1", "-1"]], [["1", "NaN"]], [[1, 1]], "NaN", "-1"]
+WRONG = [
+    None,
+    {},
+    [],
+    "x",
+    -5,
+    1.5,
+    1 << 63,
+    [["1"]],
+    [["0", "1"]],
+    [["1", "-1"]],
+    [["1", "NaN"]],
+    [[1, 1]],
+    "NaN",
+    "-1",
+]
 
 
 @pytest.mark.parametrize("kind", GOOD)
@@ -387,7 +413,11 @@ def test_what_is_subscribed_and_where() -> None:
     assert market.url.endswith("/market/stream")
     assert (books.books, market.books) == (("AAAUSDT",), ())
     assert orjson.loads(books.subscribe[0])["params"] == ["aaausdt@depth@100ms"]
-    assert orjson.loads(market.subscribe[0])["params"] == ["aaausdt@aggTrade", "aaausdt@markPrice@1s", "aaausdt@forceOrder"]
+    assert orjson.loads(market.subscribe[0])["params"] == [
+        "aaausdt@aggTrade",
+        "aaausdt@markPrice@1s",
+        "aaausdt@forceOrder",
+    ]
 
 
 def test_subscriptions_are_sent_in_parts_with_ids_of_their_own() -> None:

@@ -23,7 +23,24 @@ NICE = st.decimals(min_value=0, max_value=10**7, places=8, allow_nan=False).map(
 SHORT = st.decimals(min_value=0, max_value=10**6, places=2, allow_nan=False).map(lambda d: format(d, "f"))
 ODD = st.sampled_from(
     [
-        *("0", "0.0", "00.10", "1.", ".5", "", "-1", "+1", "-0", "-0.0", "1e5", "1E-3", "1e400", "NaN", "nan", "Infinity"),
+        *(
+            "0",
+            "0.0",
+            "00.10",
+            "1.",
+            ".5",
+            "",
+            "-1",
+            "+1",
+            "-0",
+            "-0.0",
+            "1e5",
+            "1E-3",
+            "1e400",
+            "NaN",
+            "nan",
+            "Infinity",
+        ),
         *("1_000", " 1", "1 ", "0x10", "1.123456789", "1.100000000", "0.000000001", "9" * 10, "9" * 11, "9" * 19),
         *("9" * 30, "1000000000000000000", "1000000000000000001", "9007199254740993", "9007199254740992", "0.1.2"),
         *("4.94e-324", "123456789012345678", "0.123456789012345678", "12345.6789", "1,5", "\u0661", "1\\u0030", "null"),
@@ -113,7 +130,27 @@ def test_prices_of_a_grid_without_decimals() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0.00", "-1", "+1", "1e2", "1.005", "NaN", "inf", "1.", None, 1, 1.5, True, "\u0661", "1 ", ".5", "1.2.3"]
+    "text",
+    [
+        "",
+        "0",
+        "0.00",
+        "-1",
+        "+1",
+        "1e2",
+        "1.005",
+        "NaN",
+        "inf",
+        "1.",
+        None,
+        1,
+        1.5,
+        True,
+        "\u0661",
+        "1 ",
+        ".5",
+        "1.2.3",
+    ],
 )
 def test_prices_that_are_none(text: object) -> None:
     if text == "1.":
@@ -181,7 +218,14 @@ def test_no_keys(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("data", "text"),
-    [(b'"BTC"', b"BTC"), (b'""', b""), (b'"B\\u0054C"', b""), (b'"BTC', b""), (b"BTC", b""), (b'"' + b"x" * 90 + b'"', b"")],
+    [
+        (b'"BTC"', b"BTC"),
+        (b'""', b""),
+        (b'"B\\u0054C"', b""),
+        (b'"BTC', b""),
+        (b"BTC", b""),
+        (b'"' + b"x" * 90 + b'"', b""),
+    ],
 )
 def test_texts(data: bytes, text: bytes) -> None:
     assert at_start(data).text() == text
@@ -204,7 +248,15 @@ def test_levels_that_end_too_early(end: int) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b'[["1","2"] ,["3","4"]]', b'[["1", "2"]]', b'[["1","2","3"]]', b'[[1,"2"]]', b'[["1",2]]', b'[["1","2"];]', b"{}"],
+    [
+        b'[["1","2"] ,["3","4"]]',
+        b'[["1", "2"]]',
+        b'[["1","2","3"]]',
+        b'[[1,"2"]]',
+        b'[["1",2]]',
+        b'[["1","2"];]',
+        b"{}",
+    ],
 )
 def test_levels_of_another_shape_go_to_the_full_decode(data: bytes) -> None:
     assert not at_start(data).levels(Rows(), SCALE)
@@ -224,7 +276,7 @@ def codec_that_knows() -> BinanceCodec:
 
 
 def walked_frame(data: bytes) -> tuple[Any, ...] | None:
-    """The diff of a frame by its bytes; None where the walk says no. Compiled or not: the walk itself, not the choice."""
+    """The diff of a frame by its bytes; None where the walk says no. The walk itself, compiled or not."""
     codec = codec_that_knows()
     return plain([codec._diff]) if codec._scan(data) else None
 
@@ -264,7 +316,9 @@ def test_a_frame_by_bytes_equals_the_same_frame_that_must_be_decoded(
 @settings(max_examples=600)
 @given(
     cut=st.one_of(st.just(0), st.integers(0, 200)),
-    damage=st.lists(st.tuples(st.integers(0, 150), st.sampled_from(list(b'",:[]{}\\0159.-eETUubsapS \n\x00\xff'))), max_size=3),
+    damage=st.lists(
+        st.tuples(st.integers(0, 150), st.sampled_from(list(b'",:[]{}\\0159.-eETUubsapS \n\x00\xff'))), max_size=3
+    ),
     bare=st.booleans(),
 )
 @example(cut=0, damage=[(0, 0)], bare=False)
@@ -296,7 +350,9 @@ def test_what_stands_behind_a_frame_is_the_decoders_business(tail: bytes) -> Non
     assert walked_frame(diff_text("AAAUSDT", 1, 2).encode() + tail) is None
 
 
-@pytest.mark.parametrize("key", [b'"U":1.0', b'"U":-1', b'"U":"1"', b'"U":null', b'"U":true', b'"U":1e3', b'"U":12345678901234567890'])
+@pytest.mark.parametrize(
+    "key", [b'"U":1.0', b'"U":-1', b'"U":"1"', b'"U":null', b'"U":true', b'"U":1e3', b'"U":12345678901234567890']
+)
 def test_ids_that_are_no_ids_are_refused(key: bytes) -> None:
     text = diff_text("AAAUSDT", 1, 2).encode().replace(b'"U":1', key)
     told = read(text)
