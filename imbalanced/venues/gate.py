@@ -27,6 +27,7 @@ of liquidations; so none is asked for.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -284,7 +285,7 @@ class GateCodec:
             venue_symbol=text(m["id"]),
             base=m["base"],
             quote=m["quote"],
-            tick=f"{10**-decimals:.{decimals}f}",
+            tick=format(Decimal(1).scaleb(-decimals), "f"),
             price_scale=max(LEAST_SCALE, decimals),
             active=m["trade_status"] == "tradable",
         )

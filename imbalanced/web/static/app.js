@@ -73,12 +73,19 @@ function place(book) {
   $("books").insertBefore(book.card, next[0]?.card ?? null);
 }
 
+// What the card of a book says; "unknown" while nobody tells us.
+const STATES = {
+  live: () => "● live",
+  invalid: (reason) => `✕ ${reason ?? "invalid"}`,
+  unknown: () => "– unknown",
+};
+
 function setState(book, state, reason) {
   if (book.state === state && book.reason === reason) return;
   book.state = state;
   book.reason = reason;
   book.card.dataset.state = state;
-  book.stateText.textContent = state === "live" ? "● live" : state === "invalid" ? `✕ ${reason ?? "invalid"}` : "○ pending";
+  book.stateText.textContent = STATES[state]?.(reason) ?? "○ pending";
   countBooks();
 }
 
@@ -168,7 +175,7 @@ async function pollStatus() {
     const sinks = (status.sinks ?? []).map((sink) => `${sink.name} ${sink.connected ? "✓" : "✕"}`).join("  ");
     showFacts({ version: status.version, signals: status.last_seq, sinks: sinks || undefined });
   } catch {
-    // The daemon is away; the pill beside the name says so.
+    showFacts({}); // the daemon is away, and the pill beside the name says so
   }
 }
 
@@ -262,6 +269,7 @@ function connect() {
   socket.onmessage = (event) => received(JSON.parse(event.data));
   socket.onclose = (event) => {
     connected = false;
+    for (const book of books.values()) setState(book, "unknown", null); // what was last heard is no longer known
     if (event.code === 4001) {
       token = null;
       askToken();
