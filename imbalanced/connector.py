@@ -457,7 +457,7 @@ class Connector:
 
     async def _fetch_one(self, command: Fetch) -> None:
         try:
-            answer = await self._rest.get(command.url, command.weight)
+            answer = await self._rest.call(command.url, command.weight, command.method)
         finally:
             del self._fetches[command.url]
         self._count_fetch(command.url, answer)

@@ -22,6 +22,7 @@ import heapq
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from imbalanced import sync
 from imbalanced.events import (
@@ -47,6 +48,7 @@ from imbalanced.venues.codec import (
     ClosingSoon,
     CodecError,
     Context,
+    Door,
     Forced,
     Gone,
     Image,
@@ -74,6 +76,8 @@ S = 1_000_000_000
 # So long an image that was asked for may take, so long a book waits for the diffs that should come before its image,
 # and so long a new subscription may stay without any data.
 IMAGE_TIMEOUT_NS, PATIENCE_NS, FIRST_DATA_NS = 30 * S, S, 20 * S
+# So long the answer may take that tells where a socket is to be opened, before it is asked for again.
+DOOR_TIMEOUT_NS = 20 * S
 WATCH_EVERY_NS = S
 # A socket is rotated at this share of the venue's own lifetime, before it is cut.
 ROTATE_AT = 0.95
@@ -99,6 +103,8 @@ class Session:
         self.links: dict[int, LinkPlan] = {}
         self.up_ns: dict[int, int] = {}
         self._heard_ns: dict[int, int] = {}
+        self._at_the_door: set[int] = set()
+        self._opened_at: dict[int, str] = {}
         self._discover = discover
         self._listed: dict[str, Instrument] = {}
         self._timers: list[tuple[int, str, str]] = []
@@ -118,6 +124,7 @@ class Session:
             Image: self._image,
             ImageFailed: self._image_failed,
             Reply: self._reply,
+            Door: self._door,
             SocketGap: self._socket_gap,
             Gone: self._gone,
             Context: self._context,
@@ -132,6 +139,7 @@ class Session:
             "rotate": self._rotation_due,
             "watch": self._watch,
             "ping": self._ping_due,
+            "door": self._door_due,
         }
 
     def receive(self, frame: Frame) -> list[Any]:
@@ -163,7 +171,7 @@ class Session:
             for plan in self.links.values():
                 for symbol in plan.books:
                     self.lanes[symbol].conn = plan.conn
-                self.outbox.append(Open(venue=self.venue, conn=plan.conn, url=plan.url))
+                self._enter(plan, frame.recv_ns)
             self._at(frame.recv_ns + WATCH_EVERY_NS, "watch", "")
 
     def _add(self, instrument: Instrument) -> Lane:
@@ -194,6 +202,7 @@ class Session:
     def _opened(self, frame: Frame, events: list[Any]) -> None:
         conn, now_ns = frame.conn, frame.recv_ns
         self.up_ns[conn] = now_ns
+        self._opened_at[conn] = frame.url
         self._heard_ns.pop(conn, None)
         self.codec.opened(conn)
         events.append(LinkUp(venue=self.venue, conn=conn, recv_ns=now_ns))
@@ -221,6 +230,29 @@ class Session:
             if lane.conn == frame.conn:
                 self._lose(lane, GapKind.SOCKET_CLOSED, reason, frame, events)
                 lane.sync.idle()
+        plan = self.links.get(frame.conn)
+        # The connector opens it again by itself; here it learns where, unless it was closed to be moved there.
+        if plan is not None and plan.prelude is not None and plan.url == self._opened_at.get(frame.conn):
+            self._enter(plan, frame.recv_ns)
+
+    def _enter(self, plan: LinkPlan, now_ns: int) -> None:
+        """Open this socket, or ask first where it is to be opened."""
+        if plan.prelude is None:
+            self.outbox.append(Open(venue=self.venue, conn=plan.conn, url=plan.url))
+        else:
+            self._at_the_door.add(plan.conn)
+            self.outbox.append(plan.prelude)
+            self._at(now_ns + DOOR_TIMEOUT_NS, "door", str(plan.conn))
+
+    def _door(self, door: Door, frame: Frame, events: list[Any]) -> None:
+        for conn in sorted(self._at_the_door):
+            self.links[conn] = replace(self.links[conn], url=door.url)
+            self.outbox.append(Open(venue=self.venue, conn=conn, url=door.url))
+        self._at_the_door.clear()
+
+    def _door_due(self, conn: str, frame: Frame, events: list[Any]) -> None:
+        if int(conn) in self._at_the_door:
+            self._enter(self.links[int(conn)], frame.recv_ns)
 
     def _reconnect(self, conn: int, reason: str, *, planned: bool = False) -> None:
         plan = self.links.get(conn)
@@ -232,7 +264,12 @@ class Session:
 
     def _rotation_due(self, conn: str, frame: Frame, events: list[Any]) -> None:
         opened_ns = self.up_ns.get(int(conn))
-        if opened_ns is not None and frame.recv_ns - opened_ns >= int(self.codec.limits.lifetime_s * ROTATE_AT * S):
+        plan = self.links.get(int(conn))
+        if opened_ns is None or frame.recv_ns - opened_ns < int(self.codec.limits.lifetime_s * ROTATE_AT * S):
+            return
+        if plan is not None and plan.prelude is not None:
+            self._enter(plan, frame.recv_ns)  # an open socket moves to where it is told to be opened
+        else:
             self._reconnect(int(conn), "planned", planned=True)
 
     # -- messages ------------------------------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ from imbalanced.venues.codec import Fetch, Open, Reconnect, Send, Wake
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from imbalanced.venues.codec import Codec
+
 S = 1_000_000_000
 MS = 1_000_000
 START_NS = 1_700_000_000 * S
@@ -114,10 +116,12 @@ ASKS = [["100.01", "1"], ["100.02", "4"]]
 class Conversation:
     """One session of one venue. ``now_ns`` is the receive time of the next frame."""
 
-    def __init__(self, *symbols: str, venue: str = "binance", discover: bool = False) -> None:
-        self.venue = venue
+    def __init__(
+        self, *symbols: str, venue: str = "binance", discover: bool = False, codec: Codec | None = None
+    ) -> None:
+        self.venue = venue if codec is None else codec.venue
         self.symbols = symbols or ("AAAUSDT",)
-        self.session = Session(VENUES[venue].codec(venue), discover=discover)
+        self.session = Session(codec or VENUES[venue].codec(venue), discover=discover)
         self.now_ns = START_NS
         self.events: list[Any] = []
         self.commands: list[Any] = []

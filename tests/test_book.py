@@ -164,3 +164,29 @@ def test_clean_and_ok(bids: list[tuple[int, float]], asks: list[tuple[int, float
     book.clear()
     assert not book.live
     assert len(book.bids) == len(book.asks) == book.rows.n == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@given(levels=ROWS, depth=st.integers(0, 10))
+def test_what_falls_out_of_a_depth_is_the_worst(sign: int, levels: list[tuple[int, float]], depth: int) -> None:
+    ladder = Ladder(sign)
+    for px, size in levels:
+        ladder.put(px, size)
+    best = ladder.levels(depth)
+    ladder.truncate(depth)
+    assert ladder.levels(99) == best
+
+
+@given(before=st.tuples(ROWS, ROWS), after=st.tuples(ROWS, ROWS))
+def test_the_changes_to_an_image_make_it(
+    before: tuple[list[tuple[int, float]], list[tuple[int, float]]],
+    after: tuple[list[tuple[int, float]], list[tuple[int, float]]],
+) -> None:
+    book, wanted = Book(), Book()
+    book.replace(rows_of(*before))
+    # An image has each price once and no empty levels.
+    image = rows_of(*([(px, size) for px, size in dict(side).items() if size > 0] for side in after))
+    wanted.replace(image)
+    book.apply(book.changes_to(image))
+    assert (book.bids.levels(99), book.asks.levels(99)) == (wanted.bids.levels(99), wanted.asks.levels(99))
+    assert book.changes_to(image).n == 0, "what is the same is no change"

@@ -77,10 +77,12 @@ LAST_PURE = "replay"
 # What the pure part must not see: waiting, the network, threads, clocks, dice, the disk and the process.
 OUTSIDE = (
     *("asyncio", "socket", "ssl", "select", "selectors", "threading", "multiprocessing", "concurrent", "subprocess"),
-    *("signal", "time", "datetime", "random", "secrets", "uuid", "os", "io", "pathlib", "shutil", "tempfile"),
+    *("signal", "time", "random", "secrets", "uuid", "os", "io", "pathlib", "shutil", "tempfile"),
     *("gzip", "sqlite3", "logging", "structlog", "urllib.request", "http", "aiohttp", "websockets", "picows", "ccxt"),
     *("redis", "prometheus_client", "uvloop", "click", "rich"),
 )
+# `datetime` reads what a venue writes; the present it must not ask for.
+PRESENT = ("now", "utcnow", "today")
 # Of `sys` only what is a fact of the machine.
 OF_SYS = ("byteorder", "maxsize", "float_info")
 OPENS = ("open", "print", "input", "exec", "eval", "__import__", "breakpoint")
@@ -184,6 +186,8 @@ def test_what_is_pure_sees_nothing_of_the_outside(module: str) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in OPENS, f"{path}:{node.lineno} calls {node.func.id}()"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in PRESENT, f"{path}:{node.lineno} asks for the time: it is frame.recv_ns"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys":
             assert node.attr in OF_SYS, f"{path}:{node.lineno} uses sys.{node.attr}"
         assert not isinstance(node, ast.AsyncFunctionDef | ast.Await), f"{path}:{node.lineno} waits: return a command"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 import pytest
 from conversation import ASKS, BIDS, Conversation, diff_text, trade_text
+from toy_venue import ToyCodec
 
 from imbalanced.events import BookReplaced, Frame, Trade
 from imbalanced.session import FIRST_DATA_NS, IMAGE_TIMEOUT_NS, ROTATE_AT, S
-from imbalanced.venues.codec import CodecError
+from imbalanced.venues.codec import Chain, CodecError, Send, Source
 
 GONE = '{"code":-1121,"msg":"Invalid symbol."}'
 
@@ -555,3 +559,100 @@ def test_errors_of_a_codec_name_the_head_of_the_frame() -> None:
 
 def test_the_small_book_of_these_conversations_is_sane() -> None:
     assert float(BIDS[0][0]) < float(ASKS[0][0])
+
+
+# -- venues whose images come with the stream --------------------------------------------------------------------------
+
+
+def toy(source: Source, *symbols: str, **more: Any) -> Conversation:
+    """Up, with nothing said yet."""
+    said = Conversation(*symbols, codec=ToyCodec(source, **more))
+    said.instruments()
+    said.open()
+    return said
+
+
+def say(said: Conversation, word: str, **more: Any) -> list[str]:
+    return said.ws(orjson.dumps({"say": word, "symbol": "AAAUSDT", **more}))
+
+
+def image(said: Conversation, last: int, **more: Any) -> list[str]:
+    return say(said, "image", last=last, **{"bids": [[100, 1.0]], "asks": [[101, 2.0]], **more})
+
+
+def test_an_image_of_the_stream_is_the_book_and_a_new_one_begins_it_anew() -> None:
+    said = toy(Source.STREAM)
+    assert image(said, 5) == ["ResyncEnded AAA/USDT ok", "BookValid AAA/USDT 5", "BookReplaced AAA/USDT 5"]
+    assert say(said, "diff", first=6, last=6, bids=[[99, 3.0]]) == ["BookChanged AAA/USDT 6"]
+    assert image(said, 1) == ["BookReplaced AAA/USDT 1"], "the venue began its ids anew, and says so by an image"
+    assert say(said, "diff", first=2, last=2) == ["BookChanged AAA/USDT 2"]
+
+
+def test_a_gap_in_such_a_stream_is_healed_by_subscribing_again() -> None:
+    said = toy(Source.STREAM)
+    image(said, 5)
+    assert say(said, "diff", first=8, last=8) == ["BookInvalid AAA/USDT sequence_gap"]
+    told = [command.data for command in said.commands if isinstance(command, Send)]
+    if not told:
+        said.until_woken()
+        told = [command.data for command in said.commands if isinstance(command, Send)]
+    assert told == ["leave AAAUSDT", "join AAAUSDT"]
+    assert say(said, "diff", first=9, last=9) == [], "nothing is collected: the next image has it"
+    assert image(said, 20)[0] == "ResyncEnded AAA/USDT ok"
+
+
+def test_where_every_message_is_a_whole_book_the_next_one_is_told_as_what_changed() -> None:
+    said = toy(Source.FULL, chain=Chain.NONE)
+    image(said, 5)
+    assert image(said, 6, bids=[[100, 4.0], [99, 1.0]]) == ["BookChanged AAA/USDT 6"]
+    lane = said.session.lanes["AAAUSDT"]
+    assert lane.sync.book.bids.levels(9) == [(100, 4.0), (99, 1.0)]
+    assert image(said, 4) == [], "older than what we have"
+
+
+def test_a_checksum_that_does_not_fit_takes_the_book() -> None:
+    said = toy(Source.STREAM)
+    assert image(said, 5, sum=3.0)[1] == "BookValid AAA/USDT 5"
+    assert say(said, "diff", first=6, last=6, bids=[[99, 1.0]], sum=4.0) == ["BookChanged AAA/USDT 6"]
+    assert say(said, "diff", first=7, last=7, bids=[[98, 1.0]], sum=99.0) == ["BookInvalid AAA/USDT checksum_mismatch"]
+    assert not any("BookValid" in word for word in image(said, 8, sum=99.0)), "nor does such an image prove one"
+
+
+def test_a_venue_may_say_itself_that_a_book_begins_anew() -> None:
+    said = toy(Source.STREAM)
+    image(said, 5)
+    assert say(said, "gone") == ["BookInvalid AAA/USDT sequence_reset"]
+    assert say(said, "gone", symbol="ZZZUSDT") == []
+
+
+def test_a_gap_of_the_whole_socket_takes_all_its_books() -> None:
+    said = toy(Source.STREAM, "AAAUSDT", "BBBUSDT")
+    image(said, 5)
+    image(said, 5, symbol="BBBUSDT")
+    assert say(said, "gap") == ["BookInvalid AAA/USDT connection_wide_gap", "BookInvalid BBB/USDT connection_wide_gap"]
+    assert "Reconnect 1 connection_wide_gap" in said.asked()
+
+
+def test_replies_and_pings_keep_a_socket_alive() -> None:
+    said = toy(Source.STREAM)
+    image(said, 5)
+    assert say(said, "reply") == []
+    assert [command.data for command in said.commands if isinstance(command, Send)] == ["pong"]
+    pings = 0
+    for i in range(31):
+        say(said, "diff", first=6 + i, last=6 + i)
+        said.wait(1)
+        pings += [command.data for command in said.commands if isinstance(command, Send)].count("ping")
+    assert pings == 2
+
+
+def test_a_venue_that_says_first_where_to_connect() -> None:
+    codec = ToyCodec(Source.STREAM, door=True)
+    said = Conversation(codec=codec)
+    said.instruments()
+    assert not any("Open" in word for word in said.asked())
+    said.wait(60)
+    said.say("http", b'{"say":"door"}', conn=0, url="https://toy/door")
+    assert said.asked() == ["Open 1"]
+    said.open()
+    assert codec.lives == 1

@@ -1,7 +1,7 @@
 """What is counted while the daemon runs: plain integers, cheap enough for every frame, without any metrics library.
 
 :class:`Meters` is told of events (:meth:`Meters.observe`) and, for the hottest numbers, counted on directly
-(``meters.venue("okx").frames += 1``). How it is exposed is :mod:`~imbalanced.sinks.prometheus`'s business.
+(``meters.venue(name).frames += 1``). How it is exposed is :mod:`~imbalanced.sinks.prometheus`'s business.
 """
 
 from __future__ import annotations

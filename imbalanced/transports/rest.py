@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import aiohttp
 from msgspec import Struct
@@ -47,7 +47,7 @@ class Answer(Struct, frozen=True):
 
 
 class Rest:
-    """The REST side of one venue. ``async with`` opens and closes its session; any number of tasks may ``get``."""
+    """The REST side of one venue. ``async with`` opens and closes its session; any number of tasks may ``call``."""
 
     def __init__(
         self,
@@ -86,14 +86,14 @@ class Rest:
         """For how long the venue will not be asked at all; 0: it may be."""
         return max(0.0, self._stopped_until - self._now())
 
-    async def get(self, url: str, weight: int) -> Answer:
-        """GET ``url``, when the budget allows it."""
+    async def call(self, url: str, weight: int, method: Literal["GET", "POST"] = "GET") -> Answer:
+        """GET or POST (without a body) ``url``, when the budget allows it."""
         async with self._slots:
             refusal = await self._allowed(weight)
             if refusal:
                 return Answer(0, refusal.encode())
             try:
-                async with self._session.get(url, allow_redirects=False) as response:
+                async with self._session.request(method, url, allow_redirects=False) as response:
                     self._heed(response.status, response.headers)
                     return Answer(response.status, await self._body(response))
             except TimeoutError:

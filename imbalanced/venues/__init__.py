@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from imbalanced.venues import binance, bybit, gate, gemini, hyperliquid, okx
+from imbalanced.venues import binance, bybit, deribit, gate, gemini, hyperliquid, kraken, kraken_futures, kucoin, okx
 
 if TYPE_CHECKING:
     from imbalanced.venues.ccxt_spec import CcxtSpec
@@ -43,4 +43,8 @@ VENUES: dict[str, Venue] = {
     "gemini": gemini.ALL,
     "gate": gate.SPOT,
     "gate_futures": gate.USDT_FUTURES,
+    "kucoin": kucoin.SPOT,
+    "kraken_futures": kraken_futures.FUTURES,
+    "deribit": deribit.ALL,
+    "kraken": kraken.SPOT,
 }

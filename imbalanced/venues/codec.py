@@ -13,7 +13,7 @@ Errors::
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -53,13 +53,14 @@ class Send(Struct, frozen=True, kw_only=True):
 
 
 class Fetch(Struct, frozen=True, kw_only=True):
-    """GET ``url``; answered by one frame ``http`` with the same url. ``weight`` is what it costs of the venue's
-    budget.
+    """Call ``url``; answered by one frame ``http`` with the same url. ``weight`` is what it costs of the venue's
+    budget. A POST has no body.
     """
 
     venue: str
     url: str
     weight: int = 1
+    method: Literal["GET", "POST"] = "GET"
 
 
 class Wake(Struct, frozen=True, kw_only=True):
@@ -149,12 +150,16 @@ class Endpoints(Struct, frozen=True, kw_only=True):
 
 
 class LinkPlan(Struct, frozen=True, kw_only=True):
-    """One socket: where it goes, whose books (venue symbols) it carries, what is sent once it is open."""
+    """One socket: where it goes, whose books (venue symbols) it carries, what is sent once it is open.
+
+    ``prelude``: a call that is made before each opening, as its answer (a :class:`Door`) tells where the socket goes.
+    """
 
     conn: int
     url: str
     books: tuple[str, ...]
     subscribe: tuple[str, ...]
+    prelude: Fetch | None = None
 
 
 # -- what a frame says -------------------------------------------------------------------------------------------------
@@ -234,6 +239,12 @@ class Reply(Struct, frozen=True):
     text: str
 
 
+class Door(Struct, frozen=True):
+    """Where the sockets with a ``prelude`` are to be opened now."""
+
+    url: str
+
+
 class SocketGap(Struct, frozen=True):
     """A counter over all messages of this socket jumped: something is missing, and nobody knows of whom."""
 
@@ -258,7 +269,7 @@ class Listing(Struct, frozen=True):
 
 
 Message: TypeAlias = (
-    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Reply | SocketGap | Gone | ClosingSoon | Listing"
+    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Reply | Door | SocketGap | Gone | ClosingSoon | Listing"
 )
 
 

@@ -6,6 +6,7 @@ A codec asks for each field by what it must be. Anything else is a ValueError he
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from imbalanced.venues.codec import Message
 
 NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
 SIGNS = {"buy": 1, "sell": -1}
 
 
@@ -74,3 +76,16 @@ def ms(value: object) -> int:
     if fraction and not (fraction.isdigit() and fraction.isascii()):
         raise ValueError(f"{value!r} is no time")
     return whole(head) * NS_PER_MS + int(fraction[:6].ljust(6, "0"))
+
+
+def utc(value: object) -> int:
+    """A time such as ``2023-10-06T17:35:55.440295Z``, with any number of decimals, as nanoseconds."""
+    whole_s, _, fraction = text(value).removesuffix("Z").partition(".")
+    if not str(value).endswith("Z"):
+        raise ValueError(f"{value!r} is no time in UTC")
+    return int(datetime.fromisoformat(whole_s).replace(tzinfo=UTC).timestamp()) * NS_PER_S + nanoseconds(fraction)
+
+
+def nanoseconds(fraction: str) -> int:
+    """The decimals of a second; ValueError where they are none."""
+    return int(fraction[:9].ljust(9, "0")) if fraction else 0

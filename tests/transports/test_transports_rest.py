@@ -35,7 +35,7 @@ class Clock:
 @asynccontextmanager
 async def venue(handle: Handle) -> AsyncIterator[str]:
     app = web.Application()
-    app.router.add_get("/{path:.*}", handle)
+    app.router.add_route("*", "/{path:.*}", handle)
     server = TestServer(app)
     await server.start_server()
     try:
@@ -55,7 +55,15 @@ async def test_status_and_body_come_as_they_are() -> None:
 
     async with venue(handle) as url, rest(Clock()) as asked:
         for status in (200, 400, 404, 500, 302):
-            assert await asked.get(f"{url}/x?status={status}", 1) == Answer(status, b'{"code":%d}' % status)
+            assert await asked.call(f"{url}/x?status={status}", 1) == Answer(status, b'{"code":%d}' % status)
+
+
+async def test_a_post_has_no_body() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(body=request.method.encode() + b"," + await request.read())
+
+    async with venue(handle) as url, rest(Clock()) as asked:
+        assert await asked.call(url, 1, "POST") == Answer(200, b"POST,")
 
 
 async def test_a_compressed_body_is_unpacked_and_bounded() -> None:
@@ -64,8 +72,8 @@ async def test_a_compressed_body_is_unpacked_and_bounded() -> None:
         return web.Response(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
 
     async with venue(handle) as url, rest(Clock(), options=RestOptions(max_bytes=10_000)) as asked:
-        assert await asked.get(f"{url}/?size=10000", 1) == Answer(200, b"x" * 10_000)
-        answer = await asked.get(f"{url}/?size=10001", 1)
+        assert await asked.call(f"{url}/?size=10000", 1) == Answer(200, b"x" * 10_000)
+        answer = await asked.call(f"{url}/?size=10001", 1)
         assert answer == Answer(0, b"ValueError: body above 10000 bytes")
 
 
@@ -77,12 +85,12 @@ async def test_no_answer_is_status_0_with_a_reason() -> None:
 
     async with rest(Clock(), options=RestOptions(timeout_s=5)) as asked:
         async with venue(hang_up) as url:
-            assert (await asked.get(url, 1)).status == 0
-        refused = await asked.get(url, 1)
+            assert (await asked.call(url, 1)).status == 0
+        refused = await asked.call(url, 1)
         assert refused.status == 0
         assert b"Connect" in refused.data
-        assert (await asked.get("no url at all", 1)).status == 0
-        assert (await asked.get("http://host.invalid/", 1)).status == 0
+        assert (await asked.call("no url at all", 1)).status == 0
+        assert (await asked.call("http://host.invalid/", 1)).status == 0
 
 
 async def test_a_timeout_says_so() -> None:
@@ -91,7 +99,7 @@ async def test_a_timeout_says_so() -> None:
         return web.Response()
 
     async with venue(stall) as url, rest(Clock(), options=RestOptions(timeout_s=0.05)) as asked:
-        assert await asked.get(url, 1) == Answer(0, b"timeout: no answer within 0.05 s")
+        assert await asked.call(url, 1) == Answer(0, b"timeout: no answer within 0.05 s")
 
 
 async def test_no_more_at_once_than_allowed() -> None:
@@ -106,7 +114,7 @@ async def test_no_more_at_once_than_allowed() -> None:
         return web.Response()
 
     async with venue(handle) as url, rest(Clock(), options=RestOptions(concurrency=3)) as asked:
-        answers = await asyncio.gather(*(asked.get(f"{url}/{n}", 1) for n in range(12)))
+        answers = await asyncio.gather(*(asked.call(f"{url}/{n}", 1) for n in range(12)))
     assert {answer.status for answer in answers} == {200}
     assert most == 3
 
@@ -118,7 +126,7 @@ async def test_the_weight_budget_makes_wait_and_not_fail() -> None:
     clock = Clock()
     async with venue(handle) as url, rest(clock, 100, RestOptions(wait_s=100)) as asked:
         for n in range(4):
-            assert (await asked.get(f"{url}/{n}", 40)).status == 200
+            assert (await asked.call(f"{url}/{n}", 40)).status == 200
     assert clock.slept == [60]
 
 
@@ -129,11 +137,11 @@ async def test_a_used_weight_header_of_whatever_venue_is_read(header: str) -> No
 
     clock = Clock()
     async with venue(handle) as url, rest(clock, 1000, RestOptions(wait_s=100)) as asked:
-        await asked.get(url, 1)
+        await asked.call(url, 1)
         assert asked.weight.used == 990
-        await asked.get(url, 10)
+        await asked.call(url, 10)
         assert clock.slept == []
-        await asked.get(url, 1)
+        await asked.call(url, 1)
     assert len(clock.slept) == 1
 
 
@@ -149,11 +157,11 @@ async def test_being_told_to_stop_stops_the_whole_venue(status: int) -> None:
 
     clock = Clock()
     async with venue(handle) as url, rest(clock, options=RestOptions(wait_s=30)) as asked:
-        assert await asked.get(f"{url}/one", 1) == Answer(status, b"too much")
+        assert await asked.call(f"{url}/one", 1) == Answer(status, b"too much")
         assert asked.stopped_s == 120
-        assert await asked.get(f"{url}/two", 1) == Answer(0, b"not sent: the venue asked to wait, 120 s to go")
+        assert await asked.call(f"{url}/two", 1) == Answer(0, b"not sent: the venue asked to wait, 120 s to go")
         clock.now += 95
-        assert (await asked.get(f"{url}/three", 1)).status == 200
+        assert (await asked.call(f"{url}/three", 1)).status == 200
     assert clock.slept == [25]
     assert asked_for == ["/one", "/three"]
 
@@ -163,7 +171,7 @@ async def test_stop_without_a_time_has_one_of_ours() -> None:
         return web.Response(status=429)
 
     async with venue(handle) as url, rest(Clock(), options=RestOptions(stop_s=45)) as asked:
-        await asked.get(url, 1)
+        await asked.call(url, 1)
         assert asked.stopped_s == 45
 
 

@@ -278,7 +278,7 @@ def codec_that_knows() -> BinanceCodec:
 def walked_frame(data: bytes) -> tuple[Any, ...] | None:
     """The diff of a frame by its bytes; None where the walk says no. The walk itself, compiled or not."""
     codec = codec_that_knows()
-    return plain([codec._diff]) if codec._scan(data) else None
+    return plain([codec._diff]) if codec._scan.scan(data) else None
 
 
 def read(data: bytes) -> tuple[Any, ...] | None:

@@ -1,0 +1,196 @@
+"""Each kind of message in the table of the module, and what a missing frame of the recordings does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from missing import every_gap_is_said
+
+from imbalanced.events import Frame, Instrument
+from imbalanced.session import Session
+from imbalanced.venues import VENUES
+from imbalanced.venues.codec import Answer, CodecError, Context, Image, ImageFailed, Listing, Print
+from imbalanced.venues.diff import Diff
+
+UNIT = 10**8
+BOTH = pytest.mark.parametrize("venue", ["gate", "gate_futures"])
+
+
+def known(venue: str, symbol: str = "AAA_USDT", **changes: Any) -> Instrument:
+    return Instrument(venue=venue, symbol="AAA/USDT", venue_symbol=symbol, **changes)
+
+
+class Wire:
+    """One codec; takes what the venue says and gives its messages."""
+
+    def __init__(self, venue: str, *instruments: Instrument) -> None:
+        self.venue = venue
+        self.codec = VENUES[venue].codec(venue)
+        self.family = "spot" if venue == "gate" else "futures"
+        for one in instruments:
+            self.codec.know(one)
+
+    def update(self, channel: str, result: Any) -> list[Any]:
+        return self.ws({"time": 1, "channel": f"{self.family}.{channel}", "event": "update", "result": result})
+
+    def ws(self, message: Any) -> list[Any]:
+        data = message if isinstance(message, bytes) else orjson.dumps(message)
+        return self.codec.decode(Frame(1, self.venue, 1, "ws", data))
+
+    def http(self, body: Any, url: str = "", status: int = 200) -> list[Any]:
+        url = url or self.codec.fetch_image("AAA_USDT").url
+        return self.codec.decode(Frame(1, self.venue, 0, "http", orjson.dumps(body), url, status))
+
+
+def level(venue: str, price: str, size: str) -> Any:
+    return [price, size] if venue == "gate" else {"p": price, "s": int(size) if size.isdigit() else size}
+
+
+def depth(venue: str, first: int, last: int, bids: Any = (), asks: Any = (), symbol: str = "AAA_USDT") -> dict[str, Any]:
+    sides = {"b": [level(venue, *one) for one in bids], "a": [level(venue, *one) for one in asks]}
+    return {"t": 1619093532988, "s": symbol, "U": first, "u": last, **sides}
+
+
+@BOTH
+def test_a_diff(venue: str) -> None:
+    (diff,) = Wire(venue).update("order_book_update", depth(venue, 5, 7, [("99.5", "2"), ("99", "0")], [("100", "1")]))
+    assert isinstance(diff, Diff)
+    assert (diff.symbol, diff.first_id, diff.last_id, diff.event_ns) == ("AAA_USDT", 5, 7, 1619093532988 * 10**6)
+    assert diff.rows.bids() == [(9950 * UNIT // 100, 2.0), (99 * UNIT, 0.0)]
+    assert diff.rows.asks() == [(100 * UNIT, 1.0)]
+
+
+def test_contracts_are_worth_their_multiplier_and_may_be_decimal_text() -> None:
+    wire = Wire("gate_futures", known("gate_futures", contract_size=0.01))
+    (diff,) = wire.update("order_book_update", depth("gate_futures", 1, 1, [("10", "50")], [("11", "0.5")]))
+    assert (diff.rows.bids(), diff.rows.asks()) == ([(10 * UNIT, 0.5)], [(11 * UNIT, 0.005)])
+
+
+@BOTH
+def test_an_image(venue: str) -> None:
+    wire = Wire(venue)
+    (image,) = wire.http({"id": 9, "bids": [level(venue, "99", "2")], "asks": [level(venue, "100", "1")]})
+    assert isinstance(image, Image)
+    assert (image.symbol, image.last_id) == ("AAA_USDT", 9)
+    assert (image.rows.bids(), image.rows.asks()) == ([(99 * UNIT, 2.0)], [(100 * UNIT, 1.0)])
+
+
+@BOTH
+def test_an_image_that_did_not_come(venue: str) -> None:
+    wire = Wire(venue)
+    (busy,) = wire.http({"label": "SERVER_ERROR"}, status=500)
+    (gone,) = wire.http({"label": "INVALID_CURRENCY_PAIR"}, status=400)
+    assert isinstance(busy, ImageFailed)
+    assert (busy.symbol, busy.gone, gone.gone) == ("AAA_USDT", False, True)
+
+
+def test_a_spot_trade() -> None:
+    trade = {"id": 7, "create_time": 1619093553, "create_time_ms": "1619093553517.921", "side": "sell"}
+    (told,) = Wire("gate").update("trades", {**trade, "currency_pair": "AAA_USDT", "amount": "1.70", "price": "10.40"})
+    assert isinstance(told, Print)
+    assert (told.px, told.size, told.sign, told.trade_id) == (1040 * UNIT // 100, 1.7, -1, 7)
+    assert (told.event_ns, told.why_not) == (1619093553517921000, "")
+
+
+def test_futures_trades_are_told_in_the_order_of_their_ids() -> None:
+    trade = {"contract": "AAA_USDT", "price": "225.5", "create_time": 1593561623}
+    newer = {**trade, "id": 8, "size": 3, "create_time_ms": 1593561623001}
+    inside = {**trade, "id": 9, "size": "-0.25", "is_internal": True}
+    wire = Wire("gate_futures", known("gate_futures", contract_size=0.1))
+    older, bought, internal = wire.update("trades", [newer, {**trade, "id": 6, "size": -22}, inside])
+    assert (older.trade_id, older.sign, older.event_ns) == (6, -1, 1593561623 * 10**9)
+    assert older.size == pytest.approx(2.2)
+    assert (bought.trade_id, bought.sign, bought.event_ns) == (8, 1, 1593561623001 * 10**6)
+    assert (internal.sign, internal.why_not) == (-1, "not_market")
+
+
+def test_tickers_tell_mark_funding_and_open_interest() -> None:
+    ticker = {"contract": "AAA_USDT", "mark_price": "10.5", "index_price": "10", "funding_rate": "-0.0001"}
+    wire = Wire("gate_futures", known("gate_futures", contract_size=0.1))
+    (told,) = wire.update("tickers", [{**ticker, "total_size": "500", "last": "10.4"}])
+    assert isinstance(told, Context)
+    assert (told.mark, told.index, told.funding_rate, told.open_interest) == (10.5, 10.0, -0.0001, 50.0)
+
+
+@BOTH
+def test_answers(venue: str) -> None:
+    wire = Wire(venue)
+    channel = f"{wire.family}.trades"
+    fine = {"time": 1, "channel": channel, "event": "subscribe", "error": None, "result": {"status": "success"}}
+    assert wire.ws(fine) == [Answer(request_id=0)]
+    (refused,) = wire.ws({**fine, "error": {"code": 2, "message": "unknown currency pair"}, "result": None})
+    assert refused.error == f"{channel}: 2 unknown currency pair"
+    assert wire.ws({"time": 1, "channel": f"{wire.family}.pong", "event": "", "result": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "result"),
+    [
+        ("order_book_update", {"s": "AAA_USDT", "t": 1, "U": 1, "u": 2, "b": [["x", "1"]], "a": []}),
+        ("order_book_update", {"s": "AAA_USDT", "t": 1, "U": 1, "u": 2, "b": [["1", "-1"]], "a": []}),
+        ("order_book_update", {"s": "AAA_USDT", "t": 1, "U": 1.5, "u": 2, "b": [], "a": []}),
+        ("order_book_update", {"s": "AAA_USDT", "t": 1, "u": 2, "b": [], "a": []}),
+        ("trades", {"currency_pair": "AAA_USDT", "id": 1, "create_time_ms": "1", "side": "up", "amount": "1", "price": "1"}),
+        ("trades", {"currency_pair": "AAA_USDT", "id": 1, "create_time_ms": "1.x", "side": "buy", "amount": "1", "price": "1"}),
+    ],
+)
+def test_malformed_frames_name_their_symbol(channel: str, result: dict[str, Any]) -> None:
+    with pytest.raises(CodecError) as caught:
+        Wire("gate").update(channel, result)
+    assert (caught.value.symbol, caught.value.channel) == ("AAA_USDT", f"spot.{channel}")
+
+
+def test_listings() -> None:
+    pair = {"id": "AAA_ETH", "base": "AAA", "quote": "ETH", "precision": 9, "trade_status": "tradable"}
+    (listing,) = Wire("gate").http([pair], "https://api.gateio.ws/api/v4/spot/currency_pairs")
+    assert isinstance(listing, Listing)
+    (one,) = listing.instruments
+    assert (one.symbol, one.venue_symbol, one.tick, one.price_scale) == ("AAA/ETH", "AAA_ETH", "0.000000001", 9)
+    contract = {"name": "AAA_USDT", "order_price_round": "0.1", "quanto_multiplier": "0.001", "in_delisting": False}
+    (listing,) = Wire("gate_futures").http([contract], "https://api.gateio.ws/api/v4/futures/usdt/contracts")
+    (one,) = listing.instruments
+    assert (one.symbol, one.contract_size, one.tick) == ("AAA/USDT:USDT", 0.001, "0.1")
+
+
+@BOTH
+def test_subscriptions(venue: str) -> None:
+    wire = Wire(venue)
+    (plan,) = wire.codec.plan([known(venue), known(venue, "BBB_USDT")])
+    asked = [orjson.loads(one) for one in plan.subscribe]
+    books = [one["payload"] for one in asked if one["channel"] == f"{wire.family}.order_book_update"]
+    rest = ["100"] if venue == "gate_futures" else []
+    assert books == [["AAA_USDT", "100ms", *rest], ["BBB_USDT", "100ms", *rest]]
+    assert [one["payload"] for one in asked if one["channel"].endswith(".trades")] == [["AAA_USDT", "BBB_USDT"]]
+    assert wire.codec.fetch_image("AAA_USDT").url.endswith("=AAA_USDT&limit=100&with_id=true")
+
+
+@BOTH
+def test_a_gap_is_noticed_at_that_very_diff(venue: str) -> None:
+    session = Session(VENUES[venue].codec(venue), discover=True)
+
+    def say(first: int, last: int) -> list[str]:
+        family = "spot" if venue == "gate" else "futures"
+        message = {"channel": f"{family}.order_book_update", "event": "update", "result": depth(venue, first, last)}
+        return [type(e).__name__ for e in session.receive(Frame(1, venue, 1, "ws", orjson.dumps(message)))]
+
+    assert say(3, 4) == []
+    image = orjson.dumps({"id": 4, "bids": [level(venue, "99", "2")], "asks": []})
+    url = session.codec.fetch_image("AAA_USDT").url
+    told = session.receive(Frame(1, venue, 0, "http", image, url))
+    assert [type(e).__name__ for e in told] == ["ResyncEnded", "BookValid", "BookReplaced"]
+    assert say(5, 8) == ["BookChanged"]
+    assert say(8, 8) == [], "an old one is no gap"
+    assert say(10, 10) == ["BookInvalid"]
+
+
+def whose(message: dict[str, Any]) -> str:
+    if str(message.get("channel")).endswith(".order_book_update") and message.get("event") == "update":
+        return str(message["result"]["s"])
+    return ""
+
+
+@pytest.mark.parametrize(("venue", "name"), [("gate", "gate-20210422-a"), ("gate_futures", "gate_futures-20230524-a")])
+def test_any_missing_frame_is_said_at_the_very_next_one(venue: str, name: str) -> None:
+    assert every_gap_is_said(venue, name, whose) > 50
