@@ -23,7 +23,7 @@ frame                  what we do                                             se
 v1 ``book-1000``       as ``book``; no checksum on snapshots (nor before      recorded 2019, 2021 (recordings only:
                        2020); both sides perhaps in two objects               v1 is frozen)
 v1 ``trade``           Print without an id                                    recorded 2021 (recordings only)
-v1 events              Answer where it is about a subscription                recorded 2021 (recordings only)
+v1 events              nothing                                                recorded 2021
 =====================  =====================================================  =======================================
 
 The checksum is of digits: prices and sizes with the pair's fixed decimals, without dot and leading zeros. The wire has
@@ -82,14 +82,13 @@ RENAMED = {"XBT": "BTC", "XDG": "DOGE"}
 
 T = TypeVar("T")
 
-# -- frames, with their numbers as they are written --------------------------------------------------------------------
+# Frames, with their numbers as they are written.
 
 
 class _Head(Struct):
     channel: str = ""
     type: str = ""
     method: str = ""
-    event: str = ""
 
 
 class _Level(Struct):
@@ -107,11 +106,11 @@ class _Book(Struct):
 
 class _Trade(Struct):
     symbol: str
-    side: str
     price: Decimal
     qty: Decimal
-    trade_id: int
-    timestamp: str
+    side: str = ""
+    trade_id: int = -1
+    timestamp: str = ""
 
 
 class _Pair(Struct):
@@ -129,15 +128,10 @@ class _Of(Struct, Generic[T]):
 
 
 class _Told(Struct):
-    """An answer of v2 (``method``) or an event of v1."""
-
     success: bool = True
     error: str | None = None
     req_id: int | None = None
     symbol: str = ""
-    status: str = ""
-    error_message: str = msgspec.field(name="errorMessage", default="")
-    pair: str = ""
 
 
 HEAD = msgspec.json.Decoder(_Head)
@@ -237,8 +231,8 @@ class KrakenCodec:
             if data.startswith(b"["):
                 return list(self._of_v1(msgspec.json.decode(data, type=list[Any])))
             head = HEAD.decode(data)
-            if head.method or head.event:
-                return [_answer(TOLD.decode(data))] if head.method or head.event == "subscriptionStatus" else []
+            if head.method:
+                return [_answer(TOLD.decode(data))]
             channel = head.channel
             known = self._by_channel.get(channel)
             if known is None:
@@ -292,18 +286,22 @@ class KrakenCodec:
 
     def _trades(self, trades: list[_Trade], history: bool) -> Iterable[Message]:
         for one in sorted(trades, key=lambda trade: trade.trade_id):
-            symbol = self._ours.get(one.symbol, text(one.symbol))
-            px = self._symbols.px(symbol, one.price)
-            yield Print(
-                symbol=symbol,
-                stream="trade",
-                px=px,
-                size=self._symbols.size(symbol, one.qty, px),
-                sign=SIGNS[one.side],
-                trade_id=whole(one.trade_id),
-                event_ns=utc(one.timestamp),
-                why_not="history" if history else "",
-            )
+            one.symbol = self._ours.get(one.symbol, text(one.symbol))
+            yield self._print(one, SIGNS[one.side], utc(one.timestamp), "history" if history else "")
+
+    def _print(self, one: _Trade, sign: int, event_ns: int, why_not: str = "") -> Print:
+        px = self._symbols.px(one.symbol, one.price)
+        size = self._symbols.size(one.symbol, one.qty, px)
+        return Print(
+            symbol=one.symbol,
+            stream="trade",
+            px=px,
+            size=size,
+            sign=sign,
+            trade_id=one.trade_id,
+            event_ns=event_ns,
+            why_not=why_not,
+        )
 
     def _pairs(self, told: _Pairs, _: bool) -> Iterable[Message]:
         for one in told.pairs:
@@ -325,16 +323,8 @@ class KrakenCodec:
             yield self._message(symbol, (bids, asks), event_ns, whole_book=whole_book, told=told)
         elif name == "trade":
             for price, size, at, side, *_ in parts[0]:
-                px = self._symbols.px(symbol, text(price))
-                yield Print(
-                    symbol=symbol,
-                    stream="trade",
-                    px=px,
-                    size=self._symbols.size(symbol, text(size), px),
-                    sign=V1_SIGNS[side],
-                    trade_id=-1,
-                    event_ns=_ns_of_s(at),
-                )
+                one = _Trade(symbol, Decimal(text(price)), Decimal(text(size)))
+                yield self._print(one, V1_SIGNS[side], _ns_of_s(at))
 
 
 class Sums:
@@ -369,7 +359,7 @@ class Sums:
             self._long[symbol].pop(place, None)
         if symbol not in self._fixed:
             of_price, of_size = self._decimals.get(symbol, (0, 0))
-            now = (max(of_price, _places(price)), max(of_size, _places(size)))
+            now = tuple(max(a, len(b.partition(".")[2])) for a, b in ((of_price, price), (of_size, size)))
             if now != (of_price, of_size):
                 self._decimals[symbol] = now
 
@@ -407,13 +397,8 @@ def _request(method: str, params: dict[str, Any]) -> str:
 
 
 def _answer(told: _Told) -> Message:
-    refused = not told.success or told.status == "error"
-    why = " ".join(one for one in (told.symbol or told.pair, told.error or told.error_message) if one)
-    return Answer(request_id=told.req_id or 0, error=(why or "refused") if refused else "")
-
-
-def _places(number: str) -> int:
-    return len(number.partition(".")[2])
+    error = "" if told.success else f"{told.symbol} {told.error or 'refused'}".lstrip()
+    return Answer(request_id=told.req_id or 0, error=error)
 
 
 def _ns_of_s(at: object) -> int:
