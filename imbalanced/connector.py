@@ -238,8 +238,11 @@ class _Link:
                 return
             text = self._queue.popleft()
             self._pace.act(now)
-            self._connection.send(text)
-            hands.tell_sent(self.conn, text)
+            if text:
+                self._connection.send(text)
+                hands.tell_sent(self.conn, text)
+            else:
+                self._connection.ping()
 
     def _set_state(self, state: LinkState) -> None:
         self._state, self._since_ns = state, self._hands.now_ns()

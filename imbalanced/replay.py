@@ -1,7 +1,8 @@
 """A recording through the live pipeline, as fast as it goes.
 
 Our own recordings carry their timers; for any other the timers that the pipeline asks for are fired here, each before
-the first frame that is not older, so that windows empty and silence is noticed just as they would be live.
+the first frame that is not older, so that windows empty and silence is noticed just as they would be live. A pause of
+years (recordings are pasted together from days) is over after its first hour: nothing looks further back.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from imbalanced.pipeline import Pipeline
 
 
+LONG_PAUSE_NS = 3600 * 1_000_000_000
+
+
 def with_timers(frames: Iterable[Frame], pipeline: Pipeline, *, own: bool) -> Iterator[tuple[int, Frame, list[Any]]]:
     """Feed every frame; gives ``(record number, frame, outputs)``, timers included, those of a foreign recording
     as -1.
     """
     due: dict[str, int] = {}
+    before_ns = 0
     for number, frame in enumerate(frames):
         while not own and due:
             venue = min(due, key=lambda one: (due[one], one))
@@ -33,9 +38,12 @@ def with_timers(frames: Iterable[Frame], pipeline: Pipeline, *, own: bool) -> It
             if at_ns > frame.recv_ns:
                 due[venue] = at_ns
                 break
+            if at_ns > before_ns + LONG_PAUSE_NS:
+                at_ns = frame.recv_ns
             wake = Frame(at_ns, venue, 0, "wake", b"")
             yield -1, wake, pipeline.feed(wake)
             _take_timers(pipeline, due)
+        before_ns = frame.recv_ns
         yield number, frame, pipeline.feed(frame)
         _take_timers(pipeline, due)
 

@@ -103,6 +103,7 @@ class Session:
         self.links: dict[int, LinkPlan] = {}
         self.up_ns: dict[int, int] = {}
         self._heard_ns: dict[int, int] = {}
+        self._ping_ns: dict[int, int] = {}
         self._at_the_door: set[int] = set()
         self._opened_at: dict[int, str] = {}
         self._discover = discover
@@ -217,8 +218,7 @@ class Session:
             if self.codec.continuity.source is not Source.REST:
                 lane.fetching_since_ns = now_ns  # the image comes with the subscription
             self._prepare(lane, now_ns)
-        if self.codec.keepalive is not None:
-            self._at(now_ns + int(self.codec.keepalive.every_s * S), "ping", str(conn))
+        self._ping_at(conn, now_ns)
         self._at(now_ns + FIRST_DATA_NS, "first", str(conn))
         self._at(now_ns + int(self.codec.limits.lifetime_s * ROTATE_AT * S), "rotate", str(conn))
 
@@ -422,7 +422,9 @@ class Session:
 
     def _prepare(self, lane: Lane, now_ns: int) -> None:
         """A book is being collected: ask for its image when due, with or without diffs before it."""
-        lane.patience_ns = max(lane.wanted_ns, now_ns) + PATIENCE_NS
+        # Diffs are worth waiting for only where they are kept until the image comes.
+        patience_ns = PATIENCE_NS if self.codec.continuity.source is Source.REST else 0
+        lane.patience_ns = max(lane.wanted_ns, now_ns) + patience_ns
         self._at(lane.patience_ns, "image", lane.instrument.venue_symbol)
         self._want_image(lane, now_ns)
 
@@ -583,9 +585,15 @@ class Session:
         self.outbox.append(Send(venue=self.venue, conn=frame.conn, data=message.text))
 
     def _ping_due(self, conn: str, frame: Frame, events: list[Any]) -> None:
-        if self.codec.keepalive is not None and int(conn) in self.up_ns:
+        # A timer of an earlier opening of this socket rings too soon: the present one has its own.
+        if self.codec.keepalive is not None and int(conn) in self.up_ns and frame.recv_ns >= self._ping_ns[int(conn)]:
             self.outbox.append(Send(venue=self.venue, conn=int(conn), data=self.codec.keepalive.text))
-            self._at(frame.recv_ns + int(self.codec.keepalive.every_s * S), "ping", conn)
+            self._ping_at(int(conn), frame.recv_ns)
+
+    def _ping_at(self, conn: int, now_ns: int) -> None:
+        if self.codec.keepalive is not None:
+            self._ping_ns[conn] = now_ns + int(self.codec.keepalive.every_s * S)
+            self._at(self._ping_ns[conn], "ping", str(conn))
 
     def _resync(self, frame: Frame, events: list[Any]) -> None:
         lane = self.lane_of(frame.data.decode(errors="replace"))

@@ -124,7 +124,8 @@ class BookSync:
         if not self.joined:
             return self._join(diff)
         if not self._follows(diff):
-            if diff.last_id <= self.last_id:
+            # Who names the diff before it may go back to lower ids, and on one stream nothing comes twice.
+            if diff.last_id <= self.last_id and not (self.by_previous and self.source == STREAM):
                 self.old_in_a_row += 1
                 if self.old_in_a_row < OLD_IS_RESET:
                     return IGNORED

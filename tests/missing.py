@@ -1,4 +1,4 @@
-"""Recordings with one of their book frames missing, and what the books say of it. Skips where there are no recordings."""
+"""Recordings with one of their book frames missing, and what the books say of it. Skips where there are none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imbalanced.events import Frame
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "captures"
-WORDS = {BookChanged: "changed", BookInvalid: "invalid", BookReplaced: "replaced", BookValid: "valid"}
+WORDS: dict[type, str] = {BookChanged: "changed", BookInvalid: "invalid", BookReplaced: "replaced", BookValid: "valid"}
 # So many book frames of a recording are taken away in turn; the rest would show nothing new.
 MOST = 150
 

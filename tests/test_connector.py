@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import structlog
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
@@ -360,6 +360,30 @@ async def test_sends_keep_their_order_and_the_venues_pace() -> None:
         await core.until(lambda: len(core.of("ws")) == 51)
     assert there.heard == [str(n) for n in range(50)]
     assert all(later - first >= 0.1 for first, later in zip(at, at[19:], strict=False))
+
+
+async def test_an_empty_text_is_a_ping(transport: str) -> None:
+    heard: list[tuple[WSMsgType, str]] = []
+
+    async def listen(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        async for message in socket:
+            heard.append((message.type, message.data if message.type is WSMsgType.TEXT else ""))
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", listen)
+    core, sent = Core(), list[Frame]()
+    made = connector(core, transport=transport, on_sent=sent.append)
+    async with TestServer(app) as there, running(core, made):
+        made.execute(opening(f"ws://127.0.0.1:{there.port}/"))
+        await core.until(lambda: core.of("open"))
+        made.execute(Send(venue="venue", conn=1, data=""))
+        made.execute(Send(venue="venue", conn=1, data="after"))
+        await eventually(lambda: len(heard) == 2)
+    assert heard == [(WSMsgType.PING, ""), (WSMsgType.TEXT, "after")]
+    assert [frame.data for frame in sent] == [b"after"], "a PING is no message of ours"
 
 
 async def test_the_queue_is_bounded_and_a_full_one_begins_anew() -> None:

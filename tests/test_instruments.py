@@ -242,6 +242,16 @@ def test_contracts_keep_their_size_and_kind() -> None:
     assert (made.contract_size, made.inverse, made.active) == (100.0, True, True)
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [({}, "0"), ({"wire_name": "name"}, "kAbc"), ({"wire_name": "name", "upper_case": True}, "KABC")],
+)
+def test_the_wire_name_is_where_the_venue_says(spec: dict[str, Any], expected: str) -> None:
+    market = {"symbol": "A/B", "id": "0", "info": {"name": "kAbc"}, "precision": {}}
+    told = CcxtSpec(exchange_id="x", options={}, **spec)
+    assert instruments.instrument("x", market, "tick", told).venue_symbol == expected
+
+
 def test_turnover_is_in_the_quote_currency() -> None:
     assert turnover({"quoteVolume": "12.5"}) == 12.5
     assert turnover({"quoteVolume": None, "baseVolume": "3", "last": "2"}) == 6

@@ -646,6 +646,18 @@ def test_replies_and_pings_keep_a_socket_alive() -> None:
     assert pings == 2
 
 
+def test_a_socket_that_is_opened_again_is_pinged_no_oftener() -> None:
+    said = toy(Source.STREAM)
+    for _ in range(4):
+        said.close()
+        said.open()
+    pings = 0
+    for _ in range(31):
+        said.wait(1)
+        pings += [command.data for command in said.commands if isinstance(command, Send)].count("ping")
+    assert pings == 2
+
+
 def test_a_venue_that_says_first_where_to_connect() -> None:
     codec = ToyCodec(Source.STREAM, door=True)
     said = Conversation(codec=codec)

@@ -60,7 +60,7 @@ from imbalanced.venues.codec import (
     Source,
 )
 from imbalanced.venues.diff import Diff
-from imbalanced.venues.symbols import Symbols, base_units
+from imbalanced.venues.symbols import Symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -45,7 +45,9 @@ class Open(Struct, frozen=True, kw_only=True):
 
 
 class Send(Struct, frozen=True, kw_only=True):
-    """Send one text frame on an open socket. The connector keeps to the venue's message rate."""
+    """Send one text frame on an open socket, or a PING where it is empty. The connector keeps to the venue's message
+    rate.
+    """
 
     venue: str
     conn: int
@@ -125,7 +127,9 @@ class Continuity(Struct, frozen=True, kw_only=True):
 
 
 class Keepalive(Struct, frozen=True, kw_only=True):
-    """Text that must be sent on each socket every so often, or the venue closes it."""
+    """Text that must be sent on each socket every so often, or the venue closes it. Empty: a PING of the protocol, for
+    a venue that wants it whether data flows or not (in silence the transport asks by itself).
+    """
 
     every_s: float
     text: str
@@ -269,7 +273,8 @@ class Listing(Struct, frozen=True):
 
 
 Message: TypeAlias = (
-    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Reply | Door | SocketGap | Gone | ClosingSoon | Listing"
+    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Reply | Door"
+    " | SocketGap | Gone | ClosingSoon | Listing"
 )
 
 

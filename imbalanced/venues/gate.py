@@ -59,7 +59,7 @@ from imbalanced.venues.symbols import LEAST_SCALE, Symbols, number_text
 from imbalanced.venues.wire import NS_PER_MS, SIGNS, guarded, json_object, ms, rate, text, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from imbalanced.book import Book
     from imbalanced.events import Frame
@@ -134,7 +134,7 @@ class GateCodec:
         self._symbols = Symbols(venue)
         self.know, self.infer = self._symbols.know, self._symbols.infer
         self._diff = Diff(Rows(256))
-        self._by_channel = {
+        self._by_channel: dict[str, Callable[[Any], Iterable[Message]]] = {
             "spot.order_book_update": self._depth,
             "futures.order_book_update": self._depth,
             "spot.trades": self._trade,
@@ -149,7 +149,7 @@ class GateCodec:
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         at_once = self.limits.streams_per_socket // (1 + len(self.product.lists))
-        plans = []
+        plans: list[LinkPlan] = []
         for start in range(0, len(instruments), at_once):
             symbols = [one.venue_symbol for one in instruments[start : start + at_once]]
             plans.append(

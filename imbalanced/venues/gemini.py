@@ -8,7 +8,7 @@ it is not spoken here. Nothing numbers the book's changes: a lost one shows only
 frame (``type``)    what we do                                                      seen in
 ==================  ==============================================================  =================
 ``l2_updates``      with ``auction_events`` or ``trades`` it is the whole book:     recording 2021-06
-                    Image, and its trades Prints of history;              
+                    Image, and its trades Prints of history;
                     else Diff
 ``trade``           Print; ``side`` is the taker's                                  recording 2021-06
 ``heartbeat``       nothing (every 5 s)                                             recording 2021-06
@@ -49,7 +49,7 @@ from imbalanced.venues.symbols import LEAST_SCALE, Symbols
 from imbalanced.venues.wire import NS_PER_MS, SIGNS, guarded, json_object, text, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from imbalanced.book import Book
     from imbalanced.events import Frame
@@ -91,7 +91,7 @@ class GeminiCodec:
     def __init__(self, venue: str, product: Product, endpoints: Endpoints | None = None) -> None:
         self.venue = venue
         self.endpoints = endpoints or product.endpoints
-        self.continuity = Continuity(chain=Chain.NONE, source=Source.STREAM)
+        self.continuity = Continuity(chain=Chain.NONE, source=Source.STREAM, diffs_before_snapshot=0)
         self.limits = product.limits
         self.keepalive: Keepalive | None = None
         self.checks: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class GeminiCodec:
         self._symbols = Symbols(venue)
         self.know, self.infer = self._symbols.know, self._symbols.infer
         self._diff = Diff(Rows(64))
-        self._by_type = {"l2_updates": self._book, "trade": self._trade}
+        self._by_type: dict[str, Callable[[Any], Iterable[Message]]] = {"l2_updates": self._book, "trade": self._trade}
 
     def opened(self, conn: int) -> None:
         return
@@ -107,7 +107,7 @@ class GeminiCodec:
     # -- subscriptions -------------------------------------------------------------------------------------------------
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
-        plans = []
+        plans: list[LinkPlan] = []
         for start in range(0, len(instruments), self.limits.streams_per_socket):
             symbols = [one.venue_symbol for one in instruments[start : start + self.limits.streams_per_socket]]
             parts = [symbols[i : i + SUBSCRIBE_AT_ONCE] for i in range(0, len(symbols), SUBSCRIBE_AT_ONCE)]
@@ -125,7 +125,8 @@ class GeminiCodec:
         return [_request(method, [symbol]) for method in ("unsubscribe", "subscribe")]
 
     def fetch_image(self, symbol: str) -> Fetch:
-        raise NotImplementedError("the book comes with the subscription")
+        """The book by REST, for a comparison by hand: its image comes with the subscription."""
+        return Fetch(venue=self.venue, url=f"{self.endpoints.rest}/v1/book/{symbol.lower()}?limit_bids=0&limit_asks=0")
 
     def verify(self, message: Diff | Image, book: Book) -> bool:
         return True

@@ -1,7 +1,7 @@
-"""Hyperliquid: perpetuals (with those of HIP-3 dexes) and spot, by whole images. Everything Hyperliquid is in this file.
+"""Hyperliquid: perpetuals (those of HIP-3 dexes too) and spot, by whole images. All of Hyperliquid is in this file.
 
-Sources: Hyperliquid docs (gitbook copies of 2026: "WebSocket subscriptions", "Timeouts and heartbeats", "Rate limits and
-user limits"); recorded frames of 2024-10 to 2026-10. Nothing numbers the images: each is the whole book as of its
+Sources: Hyperliquid docs (gitbook copies of 2026: "WebSocket subscriptions", "Timeouts and heartbeats", "Rate limits
+and user limits"); recorded frames of 2024-10 to 2026-10. Nothing numbers the images: each is the whole book as of its
 ``time``, and one older than the last is dropped. Since 2026-07-25 ``l2Book`` comes every 5 s with 20 levels a side;
 with ``fast`` every 0.5 s with 5 levels, which is what we ask for.
 
@@ -50,7 +50,7 @@ from imbalanced.venues.symbols import Symbols
 from imbalanced.venues.wire import NS_PER_MS, guarded, json_object, rate, text, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from imbalanced.book import Book
     from imbalanced.events import Frame, Instrument
@@ -96,7 +96,7 @@ class HyperliquidCodec:
         self._symbols = Symbols(venue)
         self.know, self.infer = self._symbols.know, self._symbols.infer
         self._traded: dict[int, set[str]] = {}
-        self._by_channel = {
+        self._by_channel: dict[str, Callable[[Any], Iterable[Message]]] = {
             "l2Book": self._image,
             "activeAssetCtx": self._context,
             "activeSpotAssetCtx": self._context,
@@ -111,7 +111,7 @@ class HyperliquidCodec:
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         at_once = self.limits.streams_per_socket // len(STREAMS)
-        plans = []
+        plans: list[LinkPlan] = []
         for start in range(0, len(instruments), at_once):
             coins = tuple(one.venue_symbol for one in instruments[start : start + at_once])
             plans.append(
@@ -129,7 +129,7 @@ class HyperliquidCodec:
         return [_request(method, BOOK, symbol) for method in ("unsubscribe", "subscribe")]
 
     def fetch_image(self, symbol: str) -> Fetch:
-        raise NotImplementedError("every message is a whole book")
+        raise ValueError(f"{symbol}: every message is a whole book, there is nothing to fetch")
 
     def verify(self, message: Diff | Image, book: Book) -> bool:
         return True
@@ -142,13 +142,11 @@ class HyperliquidCodec:
         message = json_object(frame.data)
         channel, payload = message.get("channel"), message.get("data")
         if channel == "trades":
-            coin = payload[0].get("coin") if isinstance(payload, list) and payload and isinstance(payload[0], dict) else ""
-            return guarded(lambda trades: self._prints(trades, frame.conn), payload, frame.data, "trades", coin)
+            return guarded(lambda m: self._prints(m, frame.conn), payload, frame.data, "trades", _coin_of(payload))
         handler = self._by_channel.get(channel) if isinstance(channel, str) else None
         if handler is None:
             return []
-        coin = payload.get("coin", "") if isinstance(payload, dict) else ""
-        return guarded(handler, payload, frame.data, str(channel), coin)
+        return guarded(handler, payload, frame.data, str(channel), _coin_of(payload))
 
     def _image(self, m: dict[str, Any]) -> Iterable[Message]:
         coin, time_ms = text(m["coin"]), whole(m["time"])
@@ -195,6 +193,12 @@ class HyperliquidCodec:
 
 def _request(method: str, stream: dict[str, Any], coin: str) -> str:
     return orjson.dumps({"method": method, "subscription": {**stream, "coin": coin}}).decode()
+
+
+def _coin_of(payload: Any) -> object:
+    """Whose frame this is, as far as its fields tell; trades of one frame are of one coin."""
+    one = payload[0] if isinstance(payload, list) and payload else payload
+    return one.get("coin", "") if isinstance(one, dict) else ""
 
 
 def _acknowledged(_: Any) -> Iterable[Message]:

@@ -18,12 +18,11 @@ frame                  what we do                                             se
 ``subscribe``,         Answer                                                 docs
 ``unsubscribe``,
 ``pong``
-``heartbeat``,         nothing                                                docs
-``status``, ``ticker``
+``heartbeat``,         nothing                                                docs; v1 recorded 2021
+``status``, v1 events
 v1 ``book-1000``       as ``book``; no checksum on snapshots (nor before      recorded 2019, 2021 (recordings only:
                        2020); both sides perhaps in two objects               v1 is frozen)
 v1 ``trade``           Print without an id                                    recorded 2021 (recordings only)
-v1 events              nothing                                                recorded 2021
 =====================  =====================================================  =======================================
 
 The checksum is of digits: prices and sizes with the pair's fixed decimals, without dot and leading zeros. The wire has
@@ -231,13 +230,12 @@ class KrakenCodec:
             if data.startswith(b"["):
                 return list(self._of_v1(msgspec.json.decode(data, type=list[Any])))
             head = HEAD.decode(data)
+            channel = head.channel
             if head.method:
                 return [_answer(TOLD.decode(data))]
-            channel = head.channel
-            known = self._by_channel.get(channel)
-            if known is None:
+            if channel not in self._by_channel:
                 return []
-            decoder, read = known
+            decoder, read = self._by_channel[channel]
             return list(read(decoder.decode(data).data, head.type == "snapshot"))
         except (ValueError, KeyError, TypeError, IndexError) as error:  # msgspec's errors are ValueErrors
             why = f"{channel or 'frame'}: {type(error).__name__} {error}"
@@ -359,9 +357,7 @@ class Sums:
             self._long[symbol].pop(place, None)
         if symbol not in self._fixed:
             of_price, of_size = self._decimals.get(symbol, (0, 0))
-            now = tuple(max(a, len(b.partition(".")[2])) for a, b in ((of_price, price), (of_size, size)))
-            if now != (of_price, of_size):
-                self._decimals[symbol] = now
+            self._decimals[symbol] = (max(of_price, _places(price)), max(of_size, _places(size)))
 
     def hold(self, symbol: str, book: Book, scale: int) -> bool:
         """Whether this book is the one that was told of last."""
@@ -399,6 +395,10 @@ def _request(method: str, params: dict[str, Any]) -> str:
 def _answer(told: _Told) -> Message:
     error = "" if told.success else f"{told.symbol} {told.error or 'refused'}".lstrip()
     return Answer(request_id=told.req_id or 0, error=error)
+
+
+def _places(number: str) -> int:
+    return len(number.partition(".")[2])
 
 
 def _ns_of_s(at: object) -> int:

@@ -30,7 +30,7 @@ instruments (REST)     Listing                                                re
 =====================  =====================================================  =======================================
 
 Sizes of ``PI_`` and ``FI_`` products are contracts of 1 USD (inverse), those of ``PF_`` and ``FF_`` are base coins. The
-link must not be idle for 60 s: the PINGs of the transport do.
+client must PING at least once in 60 s ("Subscriptions", support.kraken.com), however much the venue sends.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ from imbalanced.venues.codec import (
     Fetch,
     Forced,
     Image,
+    Keepalive,
     Limits,
     LinkPlan,
     Listing,
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
 
     from imbalanced.book import Book
     from imbalanced.events import Frame
-    from imbalanced.venues.codec import Keepalive, Message
+    from imbalanced.venues.codec import Message
 
 FEEDS = ("book", "trade", "ticker")
 # Products in one request: its text stays near 4 KB.
@@ -179,7 +180,7 @@ class KrakenFuturesCodec:
         self.endpoints = endpoints or product.endpoints
         self.continuity = Continuity(chain=Chain.PLUS_ONE, source=Source.STREAM)
         self.limits = product.limits
-        self.keepalive: Keepalive | None = None
+        self.keepalive: Keepalive | None = Keepalive(every_s=25.0, text="")
         self.checks: tuple[str, ...] = ("sequence",)
         self.trades_count_up = True
         self._symbols = Symbols(venue, self._guessed)

@@ -55,7 +55,7 @@ from imbalanced.venues.symbols import LEAST_SCALE, Symbols
 from imbalanced.venues.wire import NS_PER_MS, SIGNS, guarded, json_object, text, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from imbalanced.book import Book
     from imbalanced.events import Frame
@@ -103,7 +103,10 @@ class KucoinCodec:
         self._symbols = Symbols(venue)
         self.know, self.infer = self._symbols.know, self._symbols.infer
         self._diff = Diff(Rows(64))
-        self._by_topic = {"/market/level2": self._depth, "/market/match": self._print}
+        self._by_topic: dict[str, Callable[[Any], Iterable[Message]]] = {
+            "/market/level2": self._depth,
+            "/market/match": self._print,
+        }
 
     def opened(self, conn: int) -> None:
         return
@@ -113,7 +116,7 @@ class KucoinCodec:
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         at_once = self.limits.streams_per_socket // len(STREAMS)
         bullet = Fetch(venue=self.venue, url=self.endpoints.rest + BULLET_PATH, weight=10, method="POST")
-        plans = []
+        plans: list[LinkPlan] = []
         for start in range(0, len(instruments), at_once):
             symbols = [one.venue_symbol for one in instruments[start : start + at_once]]
             parts = [symbols[i : i + SUBSCRIBE_AT_ONCE] for i in range(0, len(symbols), SUBSCRIBE_AT_ONCE)]
@@ -148,7 +151,7 @@ class KucoinCodec:
             topic = message.get("topic")
             channel, _, symbol = topic.partition(":") if isinstance(topic, str) else ("", "", "")
             handler = self._by_topic.get(channel)
-            return guarded(handler, message["data"], frame.data, channel, symbol) if handler and "data" in message else []
+            return [] if handler is None else guarded(handler, message.get("data"), frame.data, channel, symbol)
         if kind == "ack":
             return [Answer(request_id=_number(message.get("id")))]
         if kind == "error":

@@ -15,6 +15,7 @@ from imbalanced.venues.codec import Answer, CodecError, Context, Image, ImageFai
 from imbalanced.venues.diff import Diff
 
 UNIT = 10**8
+SPOT_TRADE = {"currency_pair": "AAA_USDT", "id": 1, "create_time_ms": "1", "side": "buy", "amount": "1", "price": "1"}
 BOTH = pytest.mark.parametrize("venue", ["gate", "gate_futures"])
 
 
@@ -48,9 +49,9 @@ def level(venue: str, price: str, size: str) -> Any:
     return [price, size] if venue == "gate" else {"p": price, "s": int(size) if size.isdigit() else size}
 
 
-def depth(venue: str, first: int, last: int, bids: Any = (), asks: Any = (), symbol: str = "AAA_USDT") -> dict[str, Any]:
+def depth(venue: str, first: int, last: int, bids: Any = (), asks: Any = ()) -> dict[str, Any]:
     sides = {"b": [level(venue, *one) for one in bids], "a": [level(venue, *one) for one in asks]}
-    return {"t": 1619093532988, "s": symbol, "U": first, "u": last, **sides}
+    return {"t": 1619093532988, "s": "AAA_USDT", "U": first, "u": last, **sides}
 
 
 @BOTH
@@ -132,8 +133,8 @@ def test_answers(venue: str) -> None:
         ("order_book_update", {"s": "AAA_USDT", "t": 1, "U": 1, "u": 2, "b": [["1", "-1"]], "a": []}),
         ("order_book_update", {"s": "AAA_USDT", "t": 1, "U": 1.5, "u": 2, "b": [], "a": []}),
         ("order_book_update", {"s": "AAA_USDT", "t": 1, "u": 2, "b": [], "a": []}),
-        ("trades", {"currency_pair": "AAA_USDT", "id": 1, "create_time_ms": "1", "side": "up", "amount": "1", "price": "1"}),
-        ("trades", {"currency_pair": "AAA_USDT", "id": 1, "create_time_ms": "1.x", "side": "buy", "amount": "1", "price": "1"}),
+        ("trades", {**SPOT_TRADE, "side": "up"}),
+        ("trades", {**SPOT_TRADE, "create_time_ms": "1.x"}),
     ],
 )
 def test_malformed_frames_name_their_symbol(channel: str, result: dict[str, Any]) -> None:

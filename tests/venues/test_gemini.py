@@ -80,8 +80,9 @@ def test_malformed_frames_name_their_symbol(bad: dict[str, Any]) -> None:
 
 
 def test_a_listing_reads_its_numbers_exactly() -> None:
-    text = b'{"symbol":"AAABTC","base_currency":"AAA","quote_currency":"BTC","tick_size":0.000001,"quote_increment":1E-10,'
-    frame = Frame(1, "gemini", 0, "http", text + b'"status":"open"}', "https://api.gemini.com/v1/symbols/details/aaabtc")
+    names = b'{"symbol":"AAABTC","base_currency":"AAA","quote_currency":"BTC","status":"open",'
+    steps = b'"tick_size":0.000001,"quote_increment":1E-10}'
+    frame = Frame(1, "gemini", 0, "http", names + steps, "https://api.gemini.com/v1/symbols/details/aaabtc")
     (listing,) = VENUES["gemini"].codec("gemini").decode(frame)
     assert isinstance(listing, Listing)
     (one,) = listing.instruments
@@ -110,7 +111,8 @@ def test_a_book_that_was_lost_is_subscribed_to_again() -> None:
     assert say(first(trade(9))) == ["ResyncEnded", "BookValid", "BookReplaced", TradeIgnored.__name__]
     assert say(changes(("buy", "98", "1"))) == ["BookChanged"]
     assert say(changes(("buy", "x", "1"))) == ["Notice", "BookInvalid"]
-    assert [orjson.loads(one.data)["type"] for one in session.outbox if isinstance(one, Send)] == ["unsubscribe", "subscribe"]
+    sent = [orjson.loads(one.data)["type"] for one in session.outbox if isinstance(one, Send)]
+    assert sent == ["unsubscribe", "subscribe"]
     assert say(changes(("buy", "97", "1"))) == [], "no diff is taken before the book has come"
     assert say(first(trade(9))) == ["ResyncEnded", "BookValid", "BookReplaced"], "the trade is known already"
 

@@ -1,4 +1,4 @@
-"""Each kind of message in the table of the module, the way to a socket, and what a missing frame of the recording does."""
+"""Each kind of message in the table of the module, the way to a socket, and what a missing frame does."""
 
 from __future__ import annotations
 
@@ -138,7 +138,8 @@ def test_the_door() -> None:
     assert wire.codec.keepalive.every_s == 8.0
     assert wire.http({}, BULLET, status=503) == []
     moved = Wire(Endpoints(rest="http://127.0.0.1:1", ws="ws://127.0.0.1:2"))
-    assert moved.http(bullet("x"), "http://127.0.0.1:1/api/v1/bullet-public") == [Door("ws://127.0.0.1:2/endpoint?token=x")]
+    told = moved.http(bullet("x"), "http://127.0.0.1:1/api/v1/bullet-public")
+    assert told == [Door("ws://127.0.0.1:2/endpoint?token=x")]
     with pytest.raises(CodecError):
         wire.http({"code": "200000", "data": {}}, BULLET)
 
