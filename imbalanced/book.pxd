@@ -1,3 +1,5 @@
+cimport cython
+@cython.final
 cdef class Rows:
     cdef public Py_ssize_t n
     cdef public Py_ssize_t n_bids
@@ -9,6 +11,7 @@ cdef class Rows:
     cpdef void add(self, long long px, double size)
     cpdef void end_bids(self)
 
+@cython.final
 cdef class Ladder:
     cdef public long long sign
     cdef public Py_ssize_t n
@@ -24,6 +27,7 @@ cdef class Ladder:
     cpdef void truncate(self, Py_ssize_t depth)
     cpdef void fill(self, Rows rows, Py_ssize_t start, Py_ssize_t stop)
 
+@cython.final
 cdef class Book:
     cdef public Ladder bids
     cdef public Ladder asks

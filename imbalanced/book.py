@@ -43,6 +43,7 @@ def _doubles(n: int) -> array[float]:
     return array("d", bytes(8 * n))
 
 
+@cython.final
 @cython.cclass
 class Rows:
     """The levels of one message: bids first (``n_bids`` of them), then asks; after ``Book.apply`` also the sizes
@@ -111,6 +112,7 @@ class Rows:
         return [(self.px[i], self.size[i]) for i in range(self.n_bids, self.n)]
 
 
+@cython.final
 @cython.cclass
 class Ladder:
     """One side. ``key`` is ``sign * px`` ascending, so the best level is the last: bids sign +1, asks sign -1.
@@ -254,6 +256,7 @@ def _move(
             ladder.size[target + i] = ladder.size[source + i]
 
 
+@cython.final
 @cython.cclass
 class Book:
     """Both sides and the message that was applied last (``rows``).

@@ -1,6 +1,8 @@
+cimport cython
 from imbalanced.book cimport Book
 from imbalanced.venues.diff cimport Diff
 
+@cython.final
 cdef class BookSync:
     cdef public Book book
     cdef public int state

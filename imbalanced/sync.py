@@ -48,6 +48,7 @@ CROSSED_GRACE_NS = 500_000_000
 OLD_IS_RESET = 20
 
 
+@cython.final
 @cython.cclass
 class BookSync:
     """One book and whether it is proven. ``book.live`` is true in state LIVE and in no other."""

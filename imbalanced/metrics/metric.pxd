@@ -1,5 +1,7 @@
+cimport cython
 from imbalanced.book cimport Book
 
+@cython.final
 cdef class SumWindow:
     cdef public double[::1] row
     cdef public double[::1] sums
@@ -15,6 +17,7 @@ cdef class SumWindow:
     cpdef void evict(self, long long until_ns)
     cpdef void clear(self)
 
+@cython.final
 cdef class AsOf:
     cdef public Py_ssize_t count
     cdef long long[::1] _t

@@ -65,6 +65,7 @@ class Grid(Struct, frozen=True):
         return int(scaled)
 
 
+@cython.final
 @cython.cclass
 class SumWindow:
     """Rows of a few numbers with a time, and the running sum of each column over ``(t - window, t]``.
@@ -156,6 +157,7 @@ class SumWindow:
             self.sums[k] = 0.0
 
 
+@cython.final
 @cython.cclass
 class AsOf:
     """A series of ``(t, x)`` that answers its value as of a time that never decreases."""

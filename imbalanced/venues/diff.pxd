@@ -1,5 +1,7 @@
+cimport cython
 from imbalanced.book cimport Rows
 
+@cython.final
 cdef class Diff:
     cdef public object symbol
     cdef public long long first_id

@@ -11,6 +11,7 @@ else:
     from cython.cimports.imbalanced.book import Rows
 
 
+@cython.final
 @cython.cclass
 class Diff:
     """Changed levels of ``symbol``, from update ``first_id`` to ``last_id``; ``prev_id`` is -1 where the venue has

@@ -1,5 +1,7 @@
+cimport cython
 from imbalanced.book cimport Rows
 
+@cython.final
 cdef class Cursor:
     cdef object _data
     cdef unsigned char* _p

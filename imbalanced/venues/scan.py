@@ -128,6 +128,7 @@ def push(rows: Rows, px: cython.longlong, size: cython.double) -> cython.void:
     rows.n += 1
 
 
+@cython.final
 @cython.cclass
 class Cursor:
     """A place in one frame. Every step answers whether what was expected stood there; after a "no" the place is
