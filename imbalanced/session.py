@@ -544,6 +544,8 @@ class Session:
 
     def _mismatch(self, lane: Lane, frame: Frame, events: list[Any]) -> None:
         """The venue's checksum says that this is not its book."""
+        if not lane.valid:
+            self._ended(lane, GapKind.CHECKSUM_MISMATCH, frame, events)
         self._lose(lane, GapKind.CHECKSUM_MISMATCH, "", frame, events)
         lane.sync.begin()
         self._prepare(lane, frame.recv_ns)

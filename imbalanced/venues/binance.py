@@ -380,7 +380,7 @@ class BinanceCodec:
     def _guarded(self, handler: Any, payload: dict[str, Any], data: bytes) -> list[Message]:
         try:
             return list(handler(payload))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"{payload.get('e')}: {type(error).__name__} {error}"
             raise CodecError(why, data, channel=payload["e"], symbol=_symbol_of(payload)) from error
 
@@ -474,7 +474,7 @@ class BinanceCodec:
             self._levels(symbol, body["bids"], body["asks"], rows)
             event_ns = _id(body.get("T", body.get("E", 0))) * NS_PER_MS
             return Image(symbol=symbol, last_id=_id(body["lastUpdateId"], least=-1), event_ns=event_ns, rows=rows)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"depth: {type(error).__name__} {error}"
             raise CodecError(why, frame.data, channel="depth snapshot", symbol=symbol) from error
 
@@ -498,7 +498,7 @@ class BinanceCodec:
                     inverse=self.product.inverse,
                     active=s.get("status", s.get("contractStatus")) == "TRADING",
                 )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise CodecError(f"exchangeInfo: {type(error).__name__} {error}", data, channel="exchangeInfo") from error
 
 

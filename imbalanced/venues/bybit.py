@@ -223,7 +223,7 @@ class BybitCodec:
             return []
         try:
             return list(handler(parts, message))
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             why = f"{parts[0]}: {type(error).__name__} {error}"
             raise CodecError(why, data, channel=parts[0], symbol=parts[-1]) from error
 

@@ -269,7 +269,7 @@ class GateCodec:
             rows = Rows(2 * IMAGE_LEVELS)
             self._rows(rows, symbol, body["bids"], body["asks"])
             return Image(symbol=symbol, last_id=whole(body["id"]), event_ns=0, rows=rows)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"order_book: {type(error).__name__} {error}"
             raise CodecError(why, frame.data, channel="order_book", symbol=symbol) from error
 

@@ -216,7 +216,7 @@ class KucoinCodec:
             self._symbols.add(rows, symbol, body["asks"])
             event_ns = whole(body["time"]) * NS_PER_MS
             return Image(symbol=symbol, last_id=whole(body["sequence"]), event_ns=event_ns, rows=rows)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"orderbook: {type(error).__name__} {error}"
             raise CodecError(why, frame.data, channel="orderbook", symbol=symbol) from error
 

@@ -218,7 +218,7 @@ class OkxCodec:
             return []
         try:
             return list(handler(arg, message, frame))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             symbol = arg.get("instId", "")
             why = f"{channel}: {type(error).__name__} {error}"
             raise CodecError(why, data, channel=channel, symbol=symbol if isinstance(symbol, str) else "") from error
@@ -366,7 +366,7 @@ class OkxCodec:
         try:
             for one in orjson.loads(data)["data"]:
                 yield self._listing(one)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise CodecError(f"instruments: {type(error).__name__} {error}", data, channel="instruments") from error
 
     def _listing(self, one: dict[str, Any]) -> Instrument:

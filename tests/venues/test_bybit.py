@@ -33,8 +33,8 @@ class Wire:
         return self.codec.decode(Frame(1, self.codec.venue, 1, "ws", data))
 
 
-def book(kind: str, u: int, symbol: str = "AAAUSDT", depth: int = 200, **fields: Any) -> dict[str, Any]:
-    data = {"s": symbol, "b": [["10.5", "2"]], "a": [["11", "0.5"]], "u": u, "seq": 7} | fields
+def book(kind: str, update_id: int, symbol: str = "AAAUSDT", depth: int = 200, **fields: Any) -> dict[str, Any]:
+    data = {"s": symbol, "b": [["10.5", "2"]], "a": [["11", "0.5"]], "u": update_id, "seq": 7} | fields
     return {"topic": f"orderbook.{depth}.{symbol}", "type": kind, "ts": 6, "cts": 5, "data": data}
 
 
