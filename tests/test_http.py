@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import shutil
 import time
 from contextlib import asynccontextmanager
@@ -360,6 +361,8 @@ async def test_the_page_lives_in_a_browser(backend: Fake) -> None:
     """Chromium with the real stream: nothing is refused by the policy, books and signals stand on the page."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
+        if os.environ.get("IMBALANCED_REQUIRE_ALL") == "1":
+            pytest.fail("no chromium: apt-get install chromium")
         pytest.skip("no chromium on this machine")
     journal, hub = Journal.open(None), Hub()
     journal.append([signal_from_json(EXAMPLE)])

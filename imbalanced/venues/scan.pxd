@@ -13,3 +13,5 @@ cdef class Cursor:
     cpdef int key(self)
     cpdef bytes text(self)
     cpdef bint levels(self, Rows rows, int scale)
+    cdef long long _price(self, int scale)
+    cdef double _size(self)

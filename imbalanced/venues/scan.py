@@ -218,96 +218,107 @@ class Cursor:
     def levels(self, rows: Rows, scale: cython.int) -> cython.bint:
         """``[["price","size"],...]`` onto ``rows``; no unless every price and size is plain digits within bounds."""
         p: cython.p_uchar = self._p
-        at: cython.Py_ssize_t = self.at
-        c: cython.int
         px: cython.longlong
-        mantissa: cython.longlong
-        eight: cython.longlong
-        digits: cython.int
-        fraction: cython.int
-        if p[at] != _OPEN:
+        size: cython.double
+        if p[self.at] != _OPEN:
             return False
-        at += 1
-        if p[at] == _CLOSE:
-            self.at = at + 1
+        self.at += 1
+        if p[self.at] == _CLOSE:
+            self.at += 1
             return True
         while True:
-            if p[at] != _OPEN or p[at + 1] != _QUOTE:
+            if p[self.at] != _OPEN or p[self.at + 1] != _QUOTE:
                 return False
-            at += 2
-            # The price: all digits before the dot, `scale` after it, zeros beyond.
-            px = 0
-            digits = 0
-            c = p[at]
-            while _ZERO <= c <= _NINE:
-                px = px * 10 + (c - _ZERO)
-                digits += 1
-                at += 1
-                c = p[at]
-            if digits == 0 or digits + scale > _MOST_DIGITS:
+            self.at += 2
+            px = self._price(scale)
+            if px <= 0 or p[self.at] != _QUOTE or p[self.at + 1] != _COMMA or p[self.at + 2] != _QUOTE:
                 return False
-            fraction = 0
-            if c == _DOT:
-                at += 1
-                if scale >= 8 and at <= self._eights:
-                    eight = eight_digits(p, at)
-                    if eight >= 0:
-                        px = px * 100_000_000 + eight
-                        fraction = 8
-                        at += 8
-                c = p[at]
-                while _ZERO <= c <= _NINE:
-                    if fraction < scale:
-                        px = px * 10 + (c - _ZERO)
-                        fraction += 1
-                    elif c != _ZERO:
-                        return False
-                    at += 1
-                    c = p[at]
-            if fraction < scale:
-                px *= whole_power_of_ten(scale - fraction)
-            if px <= 0 or c != _QUOTE or p[at + 1] != _COMMA or p[at + 2] != _QUOTE:
+            self.at += 3
+            size = self._size()
+            if size < 0 or p[self.at] != _QUOTE or p[self.at + 1] != _CLOSE:
                 return False
-            at += 3
-            # The size: one integer and how many of its digits are fraction.
-            mantissa = 0
-            digits = 0
-            fraction = 0
-            c = p[at]
-            while _ZERO <= c <= _NINE:
-                mantissa = mantissa * 10 + (c - _ZERO)
-                digits += 1
-                at += 1
-                c = p[at]
-            if digits == 0:
-                return False
-            if c == _DOT:
-                at += 1
-                if at <= self._eights:
-                    eight = eight_digits(p, at)
-                    if eight >= 0:
-                        mantissa = mantissa * 100_000_000 + eight
-                        digits += 8
-                        fraction = 8
-                        at += 8
-                c = p[at]
-                while _ZERO <= c <= _NINE:
-                    mantissa = mantissa * 10 + (c - _ZERO)
-                    digits += 1
-                    fraction += 1
-                    at += 1
-                    c = p[at]
-            if digits > _MOST_DIGITS or mantissa > _EXACT or c != _QUOTE or p[at + 1] != _CLOSE:
-                return False
-            push(rows, px, mantissa / power_of_ten(fraction))
-            at += 2
-            if p[at] == _COMMA:
-                at += 1
-            elif p[at] == _CLOSE:
-                self.at = at + 1
+            push(rows, px, size)
+            self.at += 2
+            if p[self.at] == _COMMA:
+                self.at += 1
+            elif p[self.at] == _CLOSE:
+                self.at += 1
                 return True
             else:
                 return False
+
+    @cython.cfunc
+    @cython.inline
+    def _price(self, scale: cython.int) -> cython.longlong:
+        """The digits of a price: all before the dot, ``scale`` after it, zeros beyond; -1 if they are none."""
+        p: cython.p_uchar = self._p
+        at: cython.Py_ssize_t = self.at
+        c: cython.int = p[at]
+        px: cython.longlong = 0
+        eight: cython.longlong
+        fraction: cython.int = 0
+        while _ZERO <= c <= _NINE:
+            px = px * 10 + (c - _ZERO)
+            at += 1
+            c = p[at]
+        if at == self.at or at - self.at + scale > _MOST_DIGITS:
+            return -1
+        if c == _DOT:
+            at += 1
+            if scale >= 8 and at <= self._eights:
+                eight = eight_digits(p, at)
+                if eight >= 0:
+                    px = px * 100_000_000 + eight
+                    fraction = 8
+                    at += 8
+            c = p[at]
+            while _ZERO <= c <= _NINE:
+                if fraction < scale:
+                    px = px * 10 + (c - _ZERO)
+                    fraction += 1
+                elif c != _ZERO:
+                    return -1
+                at += 1
+                c = p[at]
+        self.at = at
+        return px * whole_power_of_ten(scale - fraction) if fraction < scale else px
+
+    @cython.cfunc
+    @cython.inline
+    def _size(self) -> cython.double:
+        """The digits of a size: one integer and how many of its digits are fraction; -1 if they are none."""
+        p: cython.p_uchar = self._p
+        at: cython.Py_ssize_t = self.at
+        c: cython.int = p[at]
+        mantissa: cython.longlong = 0
+        eight: cython.longlong
+        digits: cython.int
+        fraction: cython.int = 0
+        while _ZERO <= c <= _NINE:
+            mantissa = mantissa * 10 + (c - _ZERO)
+            at += 1
+            c = p[at]
+        digits = at - self.at
+        if digits == 0:
+            return -1.0
+        if c == _DOT:
+            at += 1
+            if at <= self._eights:
+                eight = eight_digits(p, at)
+                if eight >= 0:
+                    mantissa = mantissa * 100_000_000 + eight
+                    fraction = 8
+                    at += 8
+            c = p[at]
+            while _ZERO <= c <= _NINE:
+                mantissa = mantissa * 10 + (c - _ZERO)
+                fraction += 1
+                at += 1
+                c = p[at]
+        if digits + fraction > _MOST_DIGITS or mantissa > _EXACT:
+            return -1.0
+        self.at = at
+        return mantissa / power_of_ten(fraction)
 
 
 def px_from_text(text: object, scale: int) -> int:
