@@ -159,6 +159,7 @@ class Intake:
             rest=settings.endpoints.rest if settings.endpoints else None,
             cache_dir=Path(self.config.journal.path).parent / "instruments",
             volumes=not isinstance(settings.instruments, tuple),
-            # A simulation's list is this run's own: a kept one would be another run's.
-            max_age_s=0.0 if self.config.sim is not None else LIST_MAX_AGE_S,
+            # Another host (a simulation, a mirror) is always asked: what is kept may be another one's at that address.
+            # Where it does not answer, what is kept is still better than nothing.
+            max_age_s=0.0 if settings.endpoints is not None else LIST_MAX_AGE_S,
         )
