@@ -11,10 +11,12 @@ from conversation import S, image_text, trade_text
 from scripted import Script, configured
 
 from imbalanced import tape
+from imbalanced.config import Tables
 from imbalanced.events import Frame, Signal
 from imbalanced.jsontext import signal_json
 from imbalanced.pipeline import Pipeline
 from imbalanced.replay import Tally, size_text, with_timers
+from imbalanced.replaying import read_as_ours, recorded_names
 from imbalanced.venues.codec import Wake
 
 
@@ -151,3 +153,23 @@ def test_sizes_of_inverse_contracts_are_told_in_contracts() -> None:
 @pytest.mark.parametrize(("size", "text"), [(0.1 + 0.2, "0.3"), (1e-8, "0.00000001"), (120.0, "120"), (0.0, "0")])
 def test_sizes_as_text(size: float, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_pause_of_years_is_over_after_an_hour() -> None:
+    year_ns = 365 * 24 * 3600 * S
+    frames = [Frame(year_ns, "binance", 0, "http", b"{}", "https://x/time"), *leaning().frames]
+    frames[1:] = [Frame(f.recv_ns + 2 * year_ns, f.venue, f.conn, f.kind, f.data, f.url, f.status) for f in frames[1:]]
+    times = [frame.recv_ns for _, frame, _ in with_timers(frames, Pipeline(configured()), own=False)]
+    assert times == sorted(times)
+    assert not [at for at in times if year_ns + 3601 * S < at < frames[1].recv_ns], "nobody looks back so far"
+    assert len(times) < 40_000
+
+
+def test_a_recording_under_another_name_is_read_under_ours(tmp_path: Path) -> None:
+    class Named:
+        recorded_as = ("ours_v9", "other")
+
+    names = recorded_names(Tables({"ours": Named(), "other": object()}, {}, {}, {}))
+    assert names == {"ours_v9": "ours"}, "a name that is a venue of ours means that venue"
+    path = taped(tmp_path / "run.jsonl.gz", [Frame(S, name, 1, "ws", b"{}") for name in ("ours_v9", "other", "x")])
+    assert [frame.venue for frame in read_as_ours(path, names)] == ["", "ours", "other", "x"]

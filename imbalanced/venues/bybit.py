@@ -33,7 +33,6 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,6 +60,7 @@ from imbalanced.venues.codec import (
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import Symbols
+from imbalanced.venues.wire import NS_PER_MS, ms, rate, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from imbalanced.events import Frame, Instrument
     from imbalanced.venues.codec import Message
 
-NS_PER_MS = 1_000_000
 SIGNS = {"Buy": 1, "Sell": -1}
 # Where levels are read by price, as is the custom of v5; v2 wrote JSON numbers, so these are read exactly.
 DECODER = msgspec.json.Decoder(float_hook=Decimal)
@@ -245,12 +244,12 @@ class BybitCodec:
         _, depth, symbol = parts
         if self._depths.setdefault(symbol, depth) != depth:
             return  # a recording of several depths: the first one heard is the book
-        data, last_id = message["data"], _id(message["data"]["u"])
+        data, last_id = message["data"], whole(message["data"]["u"])
         rows = Rows(len(data["b"]) + len(data["a"]))
         self._symbols.add(rows, symbol, data["b"])
         rows.end_bids()
         self._symbols.add(rows, symbol, data["a"])
-        event_ns = _id(message.get("cts", message["ts"])) * NS_PER_MS
+        event_ns = ms(message.get("cts", message["ts"]))
         kind = message["type"]
         if kind == "snapshot" or last_id == 1:
             repeated = depth == "1" and self._tops.get(symbol) == last_id
@@ -265,7 +264,7 @@ class BybitCodec:
 
     def _prints(self, _: list[str], message: dict[str, Any]) -> Iterable[Message]:
         for one in message["data"]:
-            symbol = _text(one["s"])
+            symbol = text(one["s"])
             px = self._symbols.px(symbol, one["p"])
             yield Print(
                 symbol=symbol,
@@ -274,7 +273,7 @@ class BybitCodec:
                 size=self._symbols.size(symbol, one["v"], px),
                 sign=SIGNS[one["S"]],
                 trade_id=-1,
-                event_ns=_id(one["T"]) * NS_PER_MS,
+                event_ns=ms(one["T"]),
                 why_not="not_market" if one.get("BT") else "",
             )
 
@@ -283,14 +282,14 @@ class BybitCodec:
         if message["type"] == "snapshot":
             self._tickers[symbol] = {}
         kept = self._tickers.setdefault(symbol, {})
-        said = {key: _number(data[key]) for key in TICKER_KEYS if data.get(key)}
+        said = {key: rate(data[key]) for key in TICKER_KEYS if data.get(key)}
         kept.update(said)
         if not said:
             return
         next_ms = kept.get("nextFundingTime")
         yield Context(
             symbol=symbol,
-            event_ns=_id(message["ts"]) * NS_PER_MS if "ts" in message else 0,
+            event_ns=ms(message["ts"]) if "ts" in message else 0,
             mark=kept.get("markPrice"),
             index=kept.get("indexPrice"),
             funding_rate=kept.get("fundingRate"),
@@ -311,10 +310,10 @@ class BybitCodec:
 
     def _forced(self, _: list[str], message: dict[str, Any]) -> Iterable[Message]:
         for one in message["data"]:
-            symbol = _text(one["s"])
+            symbol = text(one["s"])
             px = self._symbols.px(symbol, one["p"])
             size = self._symbols.size(symbol, one["v"], px)
-            yield Forced(symbol=symbol, event_ns=_id(one["T"]) * NS_PER_MS, px=px, size=size, sign=-SIGNS[one["S"]])
+            yield Forced(symbol=symbol, event_ns=ms(one["T"]), px=px, size=size, sign=-SIGNS[one["S"]])
 
     # -- protocol v2, in recordings ------------------------------------------------------------------------------------
 
@@ -322,8 +321,8 @@ class BybitCodec:
         symbol, data = parts[-1], message["data"]
         if self._depths.setdefault(symbol, parts[0]) != parts[0]:
             return
-        whole = message["type"] == "snapshot"
-        if whole:
+        anew = message["type"] == "snapshot"
+        if anew:
             levels = data["order_book"] if isinstance(data, dict) else data
         else:
             gone = [{**level, "size": 0} for level in data["delete"]]
@@ -336,13 +335,13 @@ class BybitCodec:
         # No id tells how one message follows the other: these always do (0 + 1 follows 0).
         yield (
             Image(symbol=symbol, last_id=0, event_ns=event_ns, rows=rows)
-            if whole
+            if anew
             else _diff(symbol, 1, 0, event_ns, rows)
         )
 
     def _prints_v2(self, _: list[str], message: dict[str, Any]) -> Iterable[Message]:
         for one in message["data"]:
-            symbol = _text(one["symbol"])
+            symbol = text(one["symbol"])
             px = self._symbols.px(symbol, one["price"])
             yield Print(
                 symbol=symbol,
@@ -351,7 +350,7 @@ class BybitCodec:
                 size=self._symbols.size(symbol, one["size"], px),
                 sign=SIGNS[one["side"]],
                 trade_id=-1,
-                event_ns=int(one["trade_time_ms"]) * NS_PER_MS,
+                event_ns=ms(one["trade_time_ms"]),
             )
 
 
@@ -369,22 +368,3 @@ def _side(levels: Sequence[dict[str, Any]], side: str) -> Iterable[tuple[Any, An
 
 def _request(op: str, topics: Sequence[str], number: str) -> str:
     return msgspec.json.encode({"req_id": number, "op": op, "args": topics}).decode()
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no text")
-    return value
-
-
-def _number(value: Any) -> float:
-    number = float(_text(value))
-    if not isfinite(number):
-        raise ValueError(f"{value!r} is no number")
-    return number
-
-
-def _id(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 62:
-        raise ValueError(f"{value!r} is no id or time")
-    return value

@@ -40,7 +40,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -70,6 +69,7 @@ from imbalanced.venues.codec import (
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import Symbols
+from imbalanced.venues.wire import NS_PER_MS, NS_PER_S, SIGNS, guarded, ms, rate, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -78,10 +78,7 @@ if TYPE_CHECKING:
     from imbalanced.events import Frame
     from imbalanced.venues.codec import Message
 
-NS_PER_MS = 1_000_000
-NS_PER_S = 1_000_000_000
 MS_PER_HOUR = 3_600_000
-SIGNS = {"buy": 1, "sell": -1}
 BOOK = "books"
 # A subscription request counts against 480 an hour, whatever it holds, and may have 64 KB.
 SUBSCRIBE_AT_ONCE = 100
@@ -216,12 +213,7 @@ class OkxCodec:
         handler = self._by_channel.get(channel)
         if handler is None:
             return []
-        try:
-            return list(handler(arg, message, frame))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            symbol = arg.get("instId", "")
-            why = f"{channel}: {type(error).__name__} {error}"
-            raise CodecError(why, data, channel=channel, symbol=symbol if isinstance(symbol, str) else "") from error
+        return guarded(lambda pushed: handler(arg, pushed, frame), message, data, channel, arg.get("instId"))
 
     def _told(self, message: dict[str, Any], frame: Frame) -> list[Message]:
         """What is no data: acknowledgements, errors, notices."""
@@ -248,7 +240,7 @@ class OkxCodec:
     # -- the book ------------------------------------------------------------------------------------------------------
 
     def _book(self, arg: dict[str, Any], message: dict[str, Any], _: Frame) -> Iterable[Message]:
-        symbol, action, entries = _text(arg["instId"]), message["action"], message["data"]
+        symbol, action, entries = text(arg["instId"]), message["action"], message["data"]
         if action not in ("snapshot", "update"):
             raise ValueError(f"action {action!r}")
         for entry in entries:
@@ -258,15 +250,15 @@ class OkxCodec:
             self._symbols.add(rows, symbol, entry["asks"])
             checked = self._with_texts(symbol, entry, rows, anew=action == "snapshot")
             # Recordings of 2022 have no ids. All equal, they follow each other, and the checksum is the proof.
-            last_id, event_ns = _id(entry.get("seqId", 0)), _ns(entry["ts"])
+            last_id, event_ns = whole(entry.get("seqId", 0)), ms(entry["ts"])
             if action == "snapshot":
                 yield Image(symbol=symbol, last_id=last_id, event_ns=event_ns, rows=rows, checked=checked)
-                continue
-            diff = Diff(rows)
-            diff.symbol, diff.event_ns, diff.checked = symbol, event_ns, checked
-            diff.first_id = diff.last_id = last_id
-            diff.prev_id = _id(entry.get("prevSeqId", 0))
-            yield diff
+            else:
+                diff = Diff(rows)
+                diff.symbol, diff.event_ns, diff.checked = symbol, event_ns, checked
+                diff.first_id = diff.last_id = last_id
+                diff.prev_id = whole(entry.get("prevSeqId", 0))
+                yield diff
 
     def _with_texts(self, symbol: str, entry: dict[str, Any], rows: Rows, *, anew: bool) -> bool:
         """Keep the wire texts of which a checksum is made, asks by their negated price; whether there is one."""
@@ -298,9 +290,9 @@ class OkxCodec:
     # -- trades and context --------------------------------------------------------------------------------------------
 
     def _prints(self, arg: dict[str, Any], message: dict[str, Any], frame: Frame) -> Iterable[Message]:
-        old_before_ns = self._old_before(frame, "trades", _text(arg["instId"]))
+        old_before_ns = self._old_before(frame, "trades", text(arg["instId"]))
         for entry in message["data"]:
-            symbol, event_ns = _text(entry["instId"]), _ns(entry["ts"])
+            symbol, event_ns = text(entry["instId"]), ms(entry["ts"])
             px = self._symbols.px(symbol, entry["px"])
             yield Print(
                 symbol=symbol,
@@ -315,45 +307,45 @@ class OkxCodec:
 
     def _mark(self, _: dict[str, Any], message: dict[str, Any], __: Frame) -> Iterable[Message]:
         for entry in message["data"]:
-            symbol = _text(entry["instId"])
-            mark = self._marks[symbol] = _number(entry["markPx"])
-            yield Context(symbol=symbol, event_ns=_ns(entry["ts"]), mark=mark)
+            symbol = text(entry["instId"])
+            mark = self._marks[symbol] = rate(entry["markPx"])
+            yield Context(symbol=symbol, event_ns=ms(entry["ts"]), mark=mark)
 
     def _index(self, _: dict[str, Any], message: dict[str, Any], __: Frame) -> Iterable[Message]:
         for entry in message["data"]:
-            event_ns, index = _ns(entry["ts"]), _number(entry["idxPx"])
-            for symbol in self._by_index.get(_text(entry["instId"]), ()):
+            event_ns, index = ms(entry["ts"]), rate(entry["idxPx"])
+            for symbol in self._by_index.get(text(entry["instId"]), ()):
                 yield Context(symbol=symbol, event_ns=event_ns, mark=self._marks.get(symbol), index=index)
 
     def _funding(self, _: dict[str, Any], message: dict[str, Any], frame: Frame) -> Iterable[Message]:
         for entry in message["data"]:
-            symbol, at_ms, after_ms = _text(entry["instId"]), int(entry["fundingTime"]), entry.get("nextFundingTime")
+            symbol, at_ms, after_ms = text(entry["instId"]), int(entry["fundingTime"]), entry.get("nextFundingTime")
             yield Context(
                 symbol=symbol,
-                event_ns=_ns(entry["ts"]) if "ts" in entry else frame.recv_ns,
+                event_ns=ms(entry["ts"]) if "ts" in entry else frame.recv_ns,
                 mark=self._marks.get(symbol),
-                funding_rate=_number(entry["fundingRate"]),
+                funding_rate=rate(entry["fundingRate"]),
                 funding_interval_h=(int(after_ms) - at_ms) / MS_PER_HOUR if after_ms else None,
                 next_funding_ns=at_ms * NS_PER_MS,
             )
 
     def _interest(self, _: dict[str, Any], message: dict[str, Any], __: Frame) -> Iterable[Message]:
         for entry in message["data"]:
-            symbol = _text(entry["instId"])
+            symbol = text(entry["instId"])
             yield Context(
                 symbol=symbol,
-                event_ns=_ns(entry["ts"]),
+                event_ns=ms(entry["ts"]),
                 mark=self._marks.get(symbol),
-                open_interest=_number(entry["oiCcy"]),  # in coins; ``oi`` is in contracts
+                open_interest=rate(entry["oiCcy"]),  # in coins; ``oi`` is in contracts
             )
 
     def _forced(self, arg: dict[str, Any], message: dict[str, Any], frame: Frame) -> Iterable[Message]:
         """One stream for all instruments of a type: those that we do not follow are passed over."""
-        old_before_ns = self._old_before(frame, "liquidation-orders", _text(arg["instType"]))
+        old_before_ns = self._old_before(frame, "liquidation-orders", text(arg["instType"]))
         for entry in message["data"]:
-            symbol = _text(entry["instId"])
+            symbol = text(entry["instId"])
             for order in entry["details"] if symbol in self._ours else ():
-                event_ns = _ns(order["ts"])
+                event_ns = ms(order["ts"])
                 if event_ns < old_before_ns:
                     continue
                 px = self._symbols.px(symbol, order["bkPx"])
@@ -370,14 +362,15 @@ class OkxCodec:
             raise CodecError(f"instruments: {type(error).__name__} {error}", data, channel="instruments") from error
 
     def _listing(self, one: dict[str, Any]) -> Instrument:
-        name, kind = _text(one["instId"]), one["instType"]
-        base, quote, *rest = name.split("-")
-        symbol = f"{base}/{quote}" if kind == "SPOT" else "-".join([f"{base}/{quote}:{one['settleCcy']}", *rest])
+        base, quote, *rest = text(one["instId"]).split("-")
+        symbol = (
+            f"{base}/{quote}" if one["instType"] == "SPOT" else "-".join([f"{base}/{quote}:{one['settleCcy']}", *rest])
+        )
         tick = one["tickSz"]
         return Instrument(
             venue=self.venue,
             symbol=symbol.removesuffix("-SWAP"),
-            venue_symbol=name,
+            venue_symbol=one["instId"],
             base=base,
             quote=quote,
             tick=tick,
@@ -413,28 +406,3 @@ def _subscriptions(args: Sequence[dict[str, str]]) -> Iterable[str]:
 def _request_id(message: dict[str, Any]) -> int:
     told = message.get("id")
     return int(told) if isinstance(told, str) and told.isdecimal() else 0
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no text")
-    return value
-
-
-def _number(value: Any) -> float:
-    number = float(_text(value))
-    if not isfinite(number):
-        raise ValueError(f"{value!r} is no number")
-    return number
-
-
-def _id(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not -1 <= value < 1 << 62:
-        raise ValueError(f"{value!r} is no id")
-    return value
-
-
-def _ns(ms: Any) -> int:
-    if not isinstance(ms, str) or not ms.isdecimal() or len(ms) > 15:
-        raise ValueError(f"{ms!r} is no time in ms")
-    return int(ms) * NS_PER_MS

@@ -89,7 +89,7 @@ def test_of_several_depths_the_first_is_the_book() -> None:
 
 def test_a_size_of_an_inverse_contract_is_a_dollar_whatever_the_list_says() -> None:
     wire = Wire("bybit_inverse")
-    listed = {"symbol": "AAA/USD:AAA", "venue_symbol": "AAAUSD", "contract_size": 5.0, "inverse": True}
+    listed: dict[str, Any] = {"symbol": "AAA/USD:AAA", "venue_symbol": "AAAUSD", "contract_size": 5.0, "inverse": True}
     wire.codec.know(Instrument(venue="bybit_inverse", **listed))
     (made,) = wire.ws(book("snapshot", 9, symbol="AAAUSD", b=[["10", "30"]]))
     assert made.rows.bids() == [(10 * UNIT, 3.0)]
@@ -97,7 +97,7 @@ def test_a_size_of_an_inverse_contract_is_a_dollar_whatever_the_list_says() -> N
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"b": [["10.5", "-2"]]}, {"b": [["0", "2"]]}, {"b": [[10.5]]}, {"a": None}, {"u": "9"}, {"u": True}, {"u": -1}],
+    [{"b": [["10.5", "-2"]]}, {"b": [["0", "2"]]}, {"b": [[10.5]]}, {"a": None}, {"u": "x"}, {"u": True}, {"u": -1}],
 )
 def test_a_wrong_frame_is_refused_and_says_whose(wrong: dict[str, Any]) -> None:
     with pytest.raises(CodecError) as caught:
