@@ -13,11 +13,13 @@ from msgspec import Struct
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.detect.detector import Detector
-    from imbalanced.metrics.metric import Metric, SumWindow
+    from imbalanced.metrics.metric import Metric
+    from imbalanced.metrics.windows import Sums
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.detector import Detector
-    from cython.cimports.imbalanced.metrics.metric import Metric, SumWindow
+    from cython.cimports.imbalanced.metrics.metric import Metric
+    from cython.cimports.imbalanced.metrics.windows import Sums
 
 from imbalanced.detect.detector import DetectorOptions
 from imbalanced.detect.standardiser import Standardise
@@ -104,13 +106,13 @@ class SignedNotional(Metric):
     inputs: ClassVar[str] = "trade clock"
     outputs: ClassVar[tuple[str, ...]] = ("signed", "gross")
     shape: ClassVar[str] = "dict"
-    _window: SumWindow
+    _flow: Sums
     _window_ns: cython.longlong
     _per_unit: cython.double
 
     def __init__(self, window_ms: int, grid: Grid) -> None:
         super().__init__(2)
-        self._window = SumWindow(2)
+        self._flow = Sums(2)
         self._window_ns = window_ms * NS_PER_MS
         self._per_unit = grid.per_unit
 
@@ -119,9 +121,9 @@ class SignedNotional(Metric):
         notional: cython.double
         if sign != 0:
             notional = px / self._per_unit * size
-            self._window.row[0] = sign * notional
-            self._window.row[1] = notional
-            self._window.push(t_ns)
+            self._flow.row[0] = notional if sign > 0 else 0.0
+            self._flow.row[1] = notional if sign < 0 else 0.0
+            self._flow.push(t_ns)
         return self._sum(t_ns)
 
     @cython.ccall
@@ -130,9 +132,9 @@ class SignedNotional(Metric):
 
     @cython.cfunc
     def _sum(self, t_ns: cython.longlong) -> cython.int:
-        self._window.evict(t_ns - self._window_ns)
-        self.out[0] = self._window.sums[0]
-        self.out[1] = self._window.sums[1]
+        self._flow.evict(t_ns - self._window_ns)
+        self.out[0] = self._flow.sums[0] - self._flow.sums[1]
+        self.out[1] = self._flow.sums[0] + self._flow.sums[1]
         return VALUE
 
 

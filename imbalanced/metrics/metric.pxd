@@ -2,22 +2,6 @@ cimport cython
 from imbalanced.book cimport Book
 
 @cython.final
-cdef class SumWindow:
-    cdef public double[::1] row
-    cdef public double[::1] sums
-    cdef public Py_ssize_t count
-    cdef readonly Py_ssize_t columns
-    cdef long long[::1] _t
-    cdef double[::1] _rows
-    cdef Py_ssize_t _head
-    cdef Py_ssize_t _evictions
-    cdef void _grow(self)
-    cdef void _recompute(self)
-    cpdef void push(self, long long t_ns)
-    cpdef void evict(self, long long until_ns)
-    cpdef void clear(self)
-
-@cython.final
 cdef class AsOf:
     cdef public Py_ssize_t count
     cdef long long[::1] _t

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What a metric answers, and the windows that metrics share.
+"""What a metric answers, and the series as of a time that metrics share.
 
 A metric is one small class. Its ``Options`` are the parameters (``_ms`` fields are durations), ``outputs`` names what
 it answers, and it overrides the handlers of those inputs that it wants. A handler updates ``out`` and answers one of
@@ -36,8 +36,6 @@ NO_VALUE = 1
 VALUE = 2
 
 NS_PER_MS = 1_000_000
-# A running float sum is made anew from its rows after so many evictions, so that rounding cannot pile up.
-RECOMPUTE_EVERY = 4096
 
 
 class NoOptions(Struct, frozen=True, kw_only=True):
@@ -63,98 +61,6 @@ class Grid(Struct, frozen=True):
         if scaled != scaled.to_integral_value():
             raise ValueError(f"price {price} is finer than {self.price_scale} decimals")
         return int(scaled)
-
-
-@cython.final
-@cython.cclass
-class SumWindow:
-    """Rows of a few numbers with a time, and the running sum of each column over ``(t - window, t]``.
-
-    Write the columns into ``row``, then ``push``. When the last row leaves, the sums are exactly 0.
-    """
-
-    def __init__(self, columns: int, capacity: int = 64) -> None:
-        self.columns = columns
-        self.row: cython.double[::1] = array("d", bytes(8 * columns))
-        self.sums: cython.double[::1] = array("d", bytes(8 * columns))
-        self._t: cython.longlong[::1] = array("q", bytes(8 * capacity))
-        self._rows: cython.double[::1] = array("d", bytes(8 * columns * capacity))
-        self._head = 0
-        self._evictions = 0
-        self.count = 0
-
-    @cython.cfunc
-    def _grow(self) -> cython.void:
-        capacity: cython.Py_ssize_t = len(self._t)
-        t: cython.longlong[::1] = array("q", bytes(16 * capacity))
-        rows: cython.double[::1] = array("d", bytes(16 * capacity * self.columns))
-        i: cython.Py_ssize_t
-        k: cython.Py_ssize_t
-        at: cython.Py_ssize_t
-        for i in range(self.count):
-            at = (self._head + i) % capacity
-            t[i] = self._t[at]
-            for k in range(self.columns):
-                rows[i * self.columns + k] = self._rows[at * self.columns + k]
-        self._t = t
-        self._rows = rows
-        self._head = 0
-
-    @cython.ccall
-    def push(self, t_ns: cython.longlong) -> cython.void:
-        """``row`` enters the window with this time."""
-        k: cython.Py_ssize_t
-        if self.count == len(self._t):
-            self._grow()
-        at: cython.Py_ssize_t = self._head + self.count
-        if at >= len(self._t):
-            at -= len(self._t)
-        self._t[at] = t_ns
-        for k in range(self.columns):
-            self._rows[at * self.columns + k] = self.row[k]
-            self.sums[k] += self.row[k]
-        self.count += 1
-
-    @cython.ccall
-    def evict(self, until_ns: cython.longlong) -> cython.void:
-        """Rows with a time of at most ``until_ns`` leave."""
-        k: cython.Py_ssize_t
-        while self.count > 0 and self._t[self._head] <= until_ns:
-            for k in range(self.columns):
-                self.sums[k] -= self._rows[self._head * self.columns + k]
-            self._head += 1
-            if self._head == len(self._t):
-                self._head = 0
-            self.count -= 1
-            self._evictions += 1
-        if self.count == 0:
-            for k in range(self.columns):
-                self.sums[k] = 0.0
-        elif self._evictions >= RECOMPUTE_EVERY:
-            self._recompute()
-
-    @cython.cfunc
-    def _recompute(self) -> cython.void:
-        i: cython.Py_ssize_t
-        k: cython.Py_ssize_t
-        at: cython.Py_ssize_t
-        for k in range(self.columns):
-            self.sums[k] = 0.0
-        for i in range(self.count):
-            at = (self._head + i) % len(self._t)
-            for k in range(self.columns):
-                self.sums[k] += self._rows[at * self.columns + k]
-        self._evictions = 0
-
-    @cython.ccall
-    def clear(self) -> cython.void:
-        """All rows leave."""
-        k: cython.Py_ssize_t
-        self._head = 0
-        self.count = 0
-        self._evictions = 0
-        for k in range(self.columns):
-            self.sums[k] = 0.0
 
 
 @cython.final

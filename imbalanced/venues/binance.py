@@ -31,7 +31,6 @@ exchangeInfo       Listing                           recordings
 from __future__ import annotations
 
 import re
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -70,6 +69,8 @@ from imbalanced.venues.codec import (
     Print,
 )
 from imbalanced.venues.scan import FAST, add_levels, px_from_text, size_from_text
+from imbalanced.venues.symbols import base_units
+from imbalanced.venues.wire import rate, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -399,18 +400,18 @@ class BinanceCodec:
         add_levels(rows, asks, instrument.price_scale)
         if symbol not in self._linear:
             for i in range(rows.n):
-                rows.size[i] = _base(rows.size[i], rows.px[i], instrument)
+                rows.size[i] = base_units(rows.size[i], rows.px[i], instrument)
 
     def _depth(self, m: dict[str, Any]) -> Iterable[Message]:
         diff = self._diff
-        symbol = diff.symbol = _text(m["s"])
+        symbol = diff.symbol = text(m["s"])
         diff.first_id, diff.last_id, diff.prev_id = _id(m["U"]), _id(m["u"]), _id(m.get("pu", -1))
         diff.event_ns = _id(m.get("T", m["E"])) * NS_PER_MS
         self._levels(symbol, m["b"], m["a"], diff.rows)
         return (diff,)
 
     def _print(self, m: dict[str, Any]) -> Iterable[Message]:
-        symbol, stream = _text(m["s"]), _text(m["e"])
+        symbol, stream = text(m["s"]), text(m["e"])
         instrument = self._scale_of(symbol)
         px = px_from_text(m["p"], instrument.price_scale)
         return (
@@ -418,7 +419,7 @@ class BinanceCodec:
                 symbol=symbol,
                 stream=stream,
                 px=px,
-                size=_base(size_from_text(m["q"]), px, instrument),
+                size=base_units(size_from_text(m["q"]), px, instrument),
                 sign=-1 if _flag(m["m"]) else 1,
                 trade_id=_id(m["a"] if stream == "aggTrade" else m["t"]),
                 event_ns=_id(m["T"]) * NS_PER_MS,
@@ -429,23 +430,23 @@ class BinanceCodec:
     def _mark(self, m: dict[str, Any]) -> Iterable[Message]:
         return (
             Context(
-                symbol=_text(m["s"]),
+                symbol=text(m["s"]),
                 event_ns=_id(m["E"]) * NS_PER_MS,
                 mark=size_from_text(m["p"]),
                 index=size_from_text(m["i"]) if m.get("i") else None,
                 # Delivery contracts have no funding and send an empty text; a rate may be negative.
-                funding_rate=_rate(m["r"]) if m.get("r") else None,
+                funding_rate=rate(m["r"]) if m.get("r") else None,
                 next_funding_ns=_id(m["T"]) * NS_PER_MS if m.get("T") else None,
             ),
         )
 
     def _forced(self, m: dict[str, Any]) -> Iterable[Message]:
         order = m["o"]
-        symbol = _text(order["s"])
+        symbol = text(order["s"])
         instrument = self._scale_of(symbol)
         # The average price may be finer than the grid; the order's own price is not.
         px = px_from_text(order["p"], instrument.price_scale)
-        size = _base(size_from_text(order["z"]), px, instrument)
+        size = base_units(size_from_text(order["z"]), px, instrument)
         sign = SIGNS[order["S"]]
         return (Forced(symbol=symbol, event_ns=_id(order["T"]) * NS_PER_MS, px=px, size=size, sign=sign),)
 
@@ -508,30 +509,10 @@ def _subscriptions(streams: Sequence[str]) -> Iterable[str]:
         yield orjson.dumps({"method": "SUBSCRIBE", "params": part, "id": start // SUBSCRIBE_AT_ONCE + 1}).decode()
 
 
-def _base(size: float, px: int, instrument: Instrument) -> float:
-    """Wire size to base units: contracts are worth a fixed amount of the base, or (inverse) of the quote currency."""
-    if instrument.inverse:
-        return size * instrument.contract_size * 10.0**instrument.price_scale / px
-    return size * instrument.contract_size
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no text")
-    return value
-
-
 def _symbol_of(payload: dict[str, Any]) -> str:
     order = payload.get("o")
     symbol = payload.get("s") or (order.get("s") if isinstance(order, dict) else "")
     return symbol if isinstance(symbol, str) else ""
-
-
-def _rate(value: Any) -> float:
-    rate = float(value)
-    if not isinstance(value, str) or not isfinite(rate):
-        raise ValueError(f"{value!r} is no rate")
-    return rate
 
 
 def _flag(value: Any) -> bool:

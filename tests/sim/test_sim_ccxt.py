@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import ccxt
 import pytest
-
-ccxt = pytest.importorskip("ccxt")
 
 CASES = [
     ("binance", "binance", "spot", "spot", ["BTC/USDT", "ETH/USDT", "SOL/USDT"]),
