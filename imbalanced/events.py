@@ -204,7 +204,7 @@ class StreamState(Struct, frozen=True, kw_only=True):
 
 class Notice(Struct, frozen=True, kw_only=True):
     """Something an operator should know and a counter should count: ``parse_error``, ``subscribe_error``,
-    ``rest_error``...
+    ``rest_error``... ``proof_lost`` and ``proof_restored`` are of the whole venue; ``channel`` names the proof.
     """
 
     venue: str

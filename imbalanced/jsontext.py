@@ -110,7 +110,9 @@ def _status(event: Any, name: str, reason: str | None = None, **more: object) ->
 
 def _notice(event: Notice) -> dict[str, object] | None:
     # Other notices (parse errors, refused REST calls) are for counters and logs, they change nobody's trust.
-    return _status(event, event.what, event.detail) if event.what == "proof_lost" else None
+    if event.what not in ("proof_lost", "proof_restored"):
+        return None
+    return _status(event, event.what, event.detail, proof=event.channel)
 
 
 _STATUS: dict[type, Callable[[Any], dict[str, object] | None]] = {

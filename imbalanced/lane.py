@@ -40,6 +40,7 @@ class Lane:
         self.fetching_since_ns = 0
         self.wanted_ns = 0
         self.patience_ns = 0
+        self.heard_at_image = 0
         self.stale = False
         self.trade_stream = ""
         self.trade_id = -1
@@ -80,6 +81,11 @@ class Lane:
         """One attempt came to nothing: the next is never at once, even if this was the first of all."""
         self._attempts = max(self._attempts, 1)
         self._want(now_ns)
+
+    def forgive(self, now_ns: int) -> None:
+        """What the last attempts failed at was not this book: it may be asked for at once."""
+        self._attempts = 0
+        self.wanted_ns = now_ns
 
     def _want(self, now_ns: int) -> None:
         self.fetching_since_ns = 0

@@ -27,6 +27,7 @@ from imbalanced.events import (
     Liquidation,
     Mark,
     MetricSnapshot,
+    Notice,
     Proof,
     Signal,
     Suppressed,
@@ -105,6 +106,7 @@ class Pipeline:
             Trade: self._trade,
             Mark: self._mark,
             Liquidation: self._liquidation,
+            Notice: self._notice,
         }
 
     def feed(self, frame: Frame) -> list[Any]:
@@ -213,6 +215,14 @@ class Pipeline:
                 "size": event.size,
             }
             seat.desk.context(forced, event.event_ns, event.recv_ns)
+
+    def _notice(self, event: Notice, frame: Frame, out: list[Any]) -> None:
+        """A proof was lost or is back: what the signals of this venue rest on from now on."""
+        if event.what in ("proof_lost", "proof_restored"):
+            standing = self.sessions[event.venue].proofs.standing
+            for seat in self.seats.values():
+                if seat.instrument.venue == event.venue and seat.lane.valid:
+                    seat.checks = standing
 
     # -- signals -------------------------------------------------------------------------------------------------------
 

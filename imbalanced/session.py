@@ -12,6 +12,9 @@ How a book is lost and found again, smallest scope first::
 BookInvalid is said first; then diffs are collected and an image is fetched when the symbol's account (``lane.py``)
 allows. Only a proven book that has lived for a while clears that account: an image alone proves nothing.
 
+A proof that fails for all of them at once is at fault itself, not the books: ``proofs.py`` judges, and here the next
+best proof goes on.
+
 Silence is a fault as well: a stream that was acknowledged and never spoke (``silent_subscription``) and one that spoke
 and stopped (``stale_stream``), each judged against its own past. Acknowledgements are no data.
 """
@@ -43,8 +46,10 @@ from imbalanced.events import (
     TradeIgnored,
 )
 from imbalanced.lane import Lane
+from imbalanced.proofs import BACK_NS, CHECKSUM, SEQUENCE, Proofs
 from imbalanced.venues.codec import (
     Answer,
+    Chain,
     ClosingSoon,
     CodecError,
     Context,
@@ -89,6 +94,9 @@ LOSSES = {
     sync.CROSSED: GapKind.CROSSED_BOOK,
     sync.RESET: GapKind.SEQUENCE_RESET,
 }
+BROKEN_CHAIN = (sync.GAP, sync.NO_OVERLAP)
+CHAIN_KINDS = (GapKind.SEQUENCE_GAP, GapKind.SNAPSHOT_NO_OVERLAP)
+STREAM = Source.STREAM
 
 
 class Session:
@@ -98,6 +106,9 @@ class Session:
         self.codec = codec
         self.venue = codec.venue
         self.outbox: list[Command] = []
+        self.proofs = Proofs(codec.checks)
+        self._summed = self.proofs.expects_checksum
+        self._unchained = False
         self.lanes: dict[str, Lane] = {}
         self._by_symbol: dict[str, Lane] = {}
         self.links: dict[int, LinkPlan] = {}
@@ -178,6 +189,8 @@ class Session:
     def _add(self, instrument: Instrument) -> Lane:
         self.codec.know(instrument)
         lane = self.lanes[instrument.venue_symbol] = Lane(instrument, self.codec.continuity)
+        if self._unchained:
+            lane.sync.unchained = True
         self._by_symbol[instrument.symbol] = lane
         return lane
 
@@ -314,11 +327,11 @@ class Session:
             lane = self._lane(diff.symbol, frame)
             if lane is None:
                 return
+        if self._unchained:
+            self._shadow_chain(lane, diff, frame, events)
         outcome = lane.sync.diff(diff, frame.recv_ns)
         if outcome == sync.APPLIED:
-            if diff.checked and not self.codec.verify(diff, lane.sync.book):
-                self._mismatch(lane, frame, events)
-            else:
+            if not (diff.checked or self._summed) or self._checksum_holds(lane, diff, frame, events):
                 self._changed(lane, diff.event_ns, diff.last_id, frame, events)
             return
         if lane.stale:
@@ -326,6 +339,8 @@ class Session:
         if outcome == sync.BUFFERED:
             self._want_image(lane, frame.recv_ns)
         elif outcome != sync.IGNORED:
+            if outcome in BROKEN_CHAIN and lane.valid:
+                self._chain_broke(lane, frame, events)
             self._lose(lane, LOSSES[outcome], f"{diff.first_id}..{diff.last_id}", frame, events)
             self._prepare(lane, frame.recv_ns)
 
@@ -466,9 +481,12 @@ class Session:
         elif lane.stale:
             return  # an image that was under way when its stream fell silent proves nothing
         outcome = lane.sync.image(image)
-        if outcome in (sync.PROVEN, sync.APPLIED) and image.checked and not self.codec.verify(image, lane.sync.book):
-            self._mismatch(lane, frame, events)
-        elif outcome == sync.PROVEN and was_valid:
+        if outcome == sync.PROVEN:
+            lane.heard_at_image = lane.sync.heard_count
+            self.proofs.began(image.symbol)
+        if outcome in (sync.PROVEN, sync.APPLIED) and not self._checksum_holds(lane, image, frame, events):
+            return
+        if outcome == sync.PROVEN and was_valid:
             self._replaced(lane, image.event_ns, frame, events)
         elif outcome == sync.PROVEN:
             self._proven(lane, image.event_ns, frame, events)
@@ -525,7 +543,7 @@ class Session:
                 recv_ns=frame.recv_ns,
                 event_ns=event_ns,
                 book_seq=lane.sync.last_id,
-                checks=self.codec.checks,
+                checks=self.proofs.standing,
             )
         )
         self._replaced(lane, event_ns, frame, events)
@@ -541,6 +559,57 @@ class Session:
                 book_seq=lane.sync.last_id,
             )
         )
+
+    def _checksum_holds(self, lane: Lane, message: Diff | Image, frame: Frame, events: list[Any]) -> bool:
+        """Whether the book may stay, after this message is in it: its checksum fits, or is not to be trusted."""
+        symbol = lane.instrument.venue_symbol
+        if not message.checked:
+            to_blame = type(message) is Diff and self.proofs.missing(symbol)
+        elif self.codec.verify(message, lane.sync.book):
+            self.proofs.held(symbol, frame.recv_ns)
+            to_blame = False
+        else:
+            to_blame = self.proofs.failed(symbol, image=type(message) is Image)
+        if to_blame:
+            self._mismatch(lane, frame, events)
+        self._tell_proofs(frame, events)
+        return not to_blame
+
+    def _tell_proofs(self, frame: Frame, events: list[Any]) -> None:
+        """Say which proofs were lost or are back, and let the books go on by what stands."""
+        self._summed = self.proofs.expects_checksum
+        turns = self.proofs.turns
+        while turns:
+            turn = turns.pop(0)
+            what = "proof_lost" if turn.lost else "proof_restored"
+            events.append(
+                Notice(venue=self.venue, what=what, recv_ns=frame.recv_ns, channel=turn.proof, detail=turn.reason)
+            )
+            in_vain = {CHECKSUM: (GapKind.CHECKSUM_MISMATCH,), SEQUENCE: CHAIN_KINDS}[turn.proof]
+            self._unchained = SEQUENCE in self.proofs.lost and self._summed and self.codec.continuity.source is STREAM
+            for lane in self.lanes.values():
+                lane.sync.unchained = self._unchained or self.codec.continuity.chain is Chain.NONE
+                if turn.lost and lane.why in in_vain and not lane.fetching_since_ns:
+                    lane.forgive(frame.recv_ns)  # it was not the book's fault
+                    self._prepare(lane, frame.recv_ns)
+
+    def _chain_broke(self, lane: Lane, frame: Frame, events: list[Any]) -> None:
+        at_once = lane.sync.heard_count - lane.heard_at_image <= 1
+        others = [one for one in self.lanes.values() if one is not lane]
+        live = any(one.valid and one.sync.heard_count - one.heard_at_image > 1 for one in others)
+        self.proofs.broke(lane.instrument.venue_symbol, at_once=at_once, others=len(others), others_live=live)
+        self._tell_proofs(frame, events)
+
+    def _shadow_chain(self, lane: Lane, diff: Diff, frame: Frame, events: list[Any]) -> None:
+        """While nobody asks the ids: whether they follow each other all the same."""
+        if lane.valid and diff.last_id >= 0:
+            by_previous = lane.sync.by_previous
+            last_id = lane.sync.last_id
+            if diff.prev_id == last_id if by_previous else diff.first_id == last_id + 1:
+                self.proofs.followed(lane.instrument.venue_symbol, frame.recv_ns)
+            else:
+                self.proofs.broke(lane.instrument.venue_symbol, at_once=False, others=0, others_live=False)
+            self._tell_proofs(frame, events)
 
     def _mismatch(self, lane: Lane, frame: Frame, events: list[Any]) -> None:
         """The venue's checksum says that this is not its book."""
@@ -643,11 +712,14 @@ class Session:
             if heard_ns and not lane.stale and frame.recv_ns - heard_ns > lane.stale_after_ns():
                 self._quiet(lane, GapKind.STALE_STREAM, frame, events)
             quiet[lane.conn] = quiet.get(lane.conn, True) and lane.stale
+            if lane.valid and not lane.sync.unchained and frame.recv_ns - lane.since_ns >= BACK_NS:
+                self.proofs.lives()
         for conn, all_quiet in quiet.items():
             heard_ns = self._heard_ns.get(conn, frame.recv_ns)
             if all_quiet and frame.recv_ns - heard_ns > int(self.codec.limits.peer_silence_s * S):
                 self._heard_ns[conn] = frame.recv_ns
                 self._reconnect(conn, GapKind.STALE_STREAM)
+        self._tell_proofs(frame, events)
         self._at(frame.recv_ns + WATCH_EVERY_NS, "watch", "")
 
     def _quiet(self, lane: Lane, kind: GapKind, frame: Frame, events: list[Any]) -> None:

@@ -37,10 +37,16 @@ class Status:
         live = sum(lane.valid for _, lane in lanes)
         if not lanes or live < float(service.config.ready_share) * len(lanes):
             reasons += [f"{venue} {lane.instrument.symbol}: {lane.why}" for venue, lane in lanes if not lane.valid]
+        notes: list[str] = []
+        for session in service.intake.pipeline.sessions.values():
+            lost = [f"{session.venue}: proof {proof} lost: {why}" for proof, why in session.proofs.lost.items()]
+            # What still stands behind the books decides how bad that is.
+            (notes if session.proofs.standing else reasons).extend(lost)
         reasons += [f"sink {outlet.name}: not connected" for outlet in service.outlets if not outlet.connected]
         if self.stopping:
             reasons.append("stopping")
-        return not reasons, {"ready": not reasons, "books": len(lanes), "live": live, "reasons": reasons}
+        facts = {"books": len(lanes), "live": live, "reasons": reasons, "notes": notes}
+        return not reasons, {"ready": not reasons, **facts}
 
     def status(self) -> dict[str, object]:
         """``/api/status``."""

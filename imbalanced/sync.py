@@ -114,10 +114,10 @@ class BookSync:
 
     @cython.cfunc
     def _follows(self, diff: Diff) -> cython.bint:
-        if self.by_previous:
-            return diff.prev_id == self.last_id
         if self.unchained:
             return True
+        if self.by_previous:
+            return diff.prev_id == self.last_id
         return diff.first_id == self.last_id + 1
 
     @cython.cfunc

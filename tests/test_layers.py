@@ -31,6 +31,7 @@ ORDER = (
     "venues",
     "sync",
     "lane",
+    "proofs",
     "session",
     "metrics.metric",
     "metrics.*",

@@ -68,12 +68,12 @@ class ToyCodec:
 
     venue = "toy"
     limits = Limits(streams_per_socket=10)
-    keepalive = Keepalive(every_s=15.0, text="ping")
-    checks = ("sequence", "checksum")
+    keepalive: Keepalive | None = Keepalive(every_s=15.0, text="ping")
     trades_count_up = False
 
     def __init__(self, source: Source, *, door: bool = False, chain: Chain = Chain.PLUS_ONE) -> None:
         self.continuity = Continuity(chain=chain, source=source)
+        self.checks: tuple[str, ...] = ("checksum",) if chain is Chain.NONE else ("sequence", "checksum")
         self.door = door
         self.lives = 0
         self._sum = 0.0

@@ -245,6 +245,8 @@ class Meters:
             self.gaps[event.venue, GapKind.TRADE_GAP.value] += 1
         elif event.what == "proof_lost":
             self.proofs[event.venue, event.channel or "unknown"] = 0
+        elif event.what == "proof_restored":
+            self.proofs[event.venue, event.channel] = 1
 
     def _signal(self, signal: Signal) -> None:
         is_open = self.signals_open.setdefault(signal.kind, set())

@@ -170,13 +170,14 @@ class LinkPlan(Struct, frozen=True, kw_only=True):
 
 
 class Image(Struct, frozen=True, kw_only=True):
-    """A whole book as of ``last_id``."""
+    """A whole book as of ``last_id``. ``checksum`` is the codec's own, for its ``verify`` where ``checked``."""
 
     symbol: str
     last_id: int
     event_ns: int
     rows: Rows
     checked: bool = False
+    checksum: object = None
 
 
 class ImageFailed(Struct, frozen=True, kw_only=True):

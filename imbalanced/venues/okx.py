@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from zlib import crc32
 
 import orjson
@@ -92,6 +92,9 @@ CHANNELS = {
 MOST_CHANNELS = max(len(channels) for channels in CHANNELS.values()) + 1
 OF_SYMBOL = re.compile(rb'"instId":\s*"([A-Za-z0-9_-]{1,60})"')
 
+# What a checksum is checked with: the texts of the levels, and the number that was told.
+Sum: TypeAlias = "tuple[dict[int, str], int]"
+
 LIMITS = Limits(messages_per_s=3.0, weight_per_min=600, streams_per_socket=300, peer_silence_s=60.0)
 
 
@@ -131,8 +134,8 @@ class OkxCodec:
         self._by_index: defaultdict[str, list[str]] = defaultdict(list)
         self._marks: dict[str, float] = {}
         self._fresh: set[tuple[int, str, str]] = set()
-        self._texts: dict[str, dict[int, str]] = {}
-        self._checksums: dict[str, int] = {}
+        # By socket as well: while one is handed over to the next, both tell the same book.
+        self._texts: dict[tuple[int, str], dict[int, str]] = {}
         self._by_channel: dict[str, Callable[[dict[str, Any], dict[str, Any], Frame], Iterable[Message]]] = {
             BOOK: self._book,
             "books-l2-tbt": self._book,
@@ -160,6 +163,7 @@ class OkxCodec:
 
     def opened(self, conn: int) -> None:
         self._fresh = {one for one in self._fresh if one[0] != conn}
+        self._texts = {key: texts for key, texts in self._texts.items() if key[0] != conn}
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         plans: list[LinkPlan] = []
@@ -239,7 +243,7 @@ class OkxCodec:
 
     # -- the book ------------------------------------------------------------------------------------------------------
 
-    def _book(self, arg: dict[str, Any], message: dict[str, Any], _: Frame) -> Iterable[Message]:
+    def _book(self, arg: dict[str, Any], message: dict[str, Any], frame: Frame) -> Iterable[Message]:
         symbol, action, entries = text(arg["instId"]), message["action"], message["data"]
         if action not in ("snapshot", "update"):
             raise ValueError(f"action {action!r}")
@@ -248,44 +252,50 @@ class OkxCodec:
             self._symbols.add(rows, symbol, entry["bids"])
             rows.end_bids()
             self._symbols.add(rows, symbol, entry["asks"])
-            checked = self._with_texts(symbol, entry, rows, anew=action == "snapshot")
+            total = self._with_texts((frame.conn, symbol), entry, rows, anew=action == "snapshot")
             # Recordings of 2022 have no ids. All equal, they follow each other, and the checksum is the proof.
             last_id, event_ns = whole(entry.get("seqId", 0)), ms(entry["ts"])
             if action == "snapshot":
-                yield Image(symbol=symbol, last_id=last_id, event_ns=event_ns, rows=rows, checked=checked)
+                yield Image(
+                    symbol=symbol,
+                    last_id=last_id,
+                    event_ns=event_ns,
+                    rows=rows,
+                    checked=total is not None,
+                    checksum=total,
+                )
             else:
                 diff = Diff(rows)
-                diff.symbol, diff.event_ns, diff.checked = symbol, event_ns, checked
+                diff.symbol, diff.event_ns, diff.checked, diff.checksum = symbol, event_ns, total is not None, total
                 diff.first_id = diff.last_id = last_id
                 diff.prev_id = whole(entry.get("prevSeqId", 0))
                 yield diff
 
-    def _with_texts(self, symbol: str, entry: dict[str, Any], rows: Rows, *, anew: bool) -> bool:
-        """Keep the wire texts of which a checksum is made, asks by their negated price; whether there is one."""
+    def _with_texts(self, of: tuple[int, str], entry: dict[str, Any], rows: Rows, *, anew: bool) -> Sum | None:
+        """Keep the wire texts of which a checksum is made, asks by their negated price; both, if there is one."""
         checksum = entry.get("checksum", 0)
         if anew and checksum:
-            self._texts[symbol] = {}
+            self._texts[of] = {}
         elif anew:
-            self._texts.pop(symbol, None)
-        texts = self._texts.get(symbol)
+            self._texts.pop(of, None)
+        texts = self._texts.get(of)
         if texts is None:
-            return False
+            return None
         for i, level in enumerate([*entry["bids"], *entry["asks"]]):
             key = rows.px[i] if i < rows.n_bids else -rows.px[i]
             if rows.size[i] > 0:
                 texts[key] = f"{level[0]}:{level[1]}"
             else:
                 texts.pop(key, None)
-        self._checksums[symbol] = int(checksum)
-        return bool(checksum)
+        return (texts, int(checksum)) if checksum else None
 
     def verify(self, message: Diff | Image, book: Book) -> bool:
-        texts = self._texts.get(message.symbol, {})
+        texts, checksum = cast("Sum", message.checksum)
         bids = [texts.get(px, "") for px, _ in book.bids.levels(CHECKSUM_LEVELS)]
         asks = [texts.get(-px, "") for px, _ in book.asks.levels(CHECKSUM_LEVELS)]
         told = [side[rank] for rank in range(CHECKSUM_LEVELS) for side in (bids, asks) if rank < len(side)]
         # The venue writes the checksum as a signed number.
-        return crc32(":".join(told).encode()) == self._checksums.get(message.symbol, 0) & 0xFFFFFFFF
+        return crc32(":".join(told).encode()) == checksum & 0xFFFFFFFF
 
     # -- trades and context --------------------------------------------------------------------------------------------
 
