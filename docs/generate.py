@@ -154,6 +154,8 @@ GAPS = {
     GapKind.OUT_OF_WINDOW: "a change outside of what the venue keeps up",
     GapKind.SYMBOL_GONE: "the venue no longer lists the symbol",
     GapKind.REQUESTED: "somebody asked for a resync",
+    GapKind.HALTED: "the venue says that the symbol does not trade",
+    GapKind.SUBSCRIBE_REFUSED: "the venue refused the subscription",
 }
 
 

@@ -24,7 +24,7 @@ from imbalanced.backoff import Backoff, Pace
 from imbalanced.events import Frame, FrameKind
 from imbalanced.transports.rest import Rest, RestOptions
 from imbalanced.transports.transport import Options, TransportError
-from imbalanced.venues.codec import Fetch, Open, Reconnect, Send, Wake
+from imbalanced.venues.codec import Close, Fetch, Open, Reconnect, Send, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -97,6 +97,7 @@ class _Link:
         self._closed = asyncio.Event()
         self._why = ""  # our own reason for the close that is under way
         self._planned = False
+        self._over = False  # closed for good
         self._failures = 0
         self._last_close = ""
         self._set_state("waiting")
@@ -104,7 +105,7 @@ class _Link:
     async def run(self) -> None:
         """Opens, waits for the end, opens again, until the connector stops."""
         hands = self._hands
-        while not hands.stopping:
+        while not (hands.stopping or self._over):
             self._set_state("connecting")
             await hands.connect_turn()
             url = self._opened_url = self.url
@@ -136,12 +137,13 @@ class _Link:
             self._set_state("closing")
             self._connection.close()
 
-    def close(self) -> bool:
-        """For good, as the connector is stopping; whether there is an end to wait for."""
+    def close(self, reason: str) -> bool:
+        """For good; whether there is an end to wait for."""
+        self._over = True
         if self._connection is None:
             return False
         if not self._why:
-            self.reconnect(self.url, "shutdown", planned=True)
+            self.reconnect(self.url, reason, planned=True)
         return True
 
     def send(self, text: str) -> None:
@@ -223,7 +225,7 @@ class _Link:
 
     async def _pause(self, seconds: float) -> None:
         self._set_state("waiting")
-        if seconds > 0 and not self._hands.stopping:
+        if seconds > 0 and not (self._hands.stopping or self._over):
             await self._hands.sleep(seconds)
 
     def _pump(self) -> None:
@@ -341,6 +343,7 @@ class Connector:
             Fetch: self._fetch,
             Wake: lambda command: self._alarm.set(command.at_ns),
             Reconnect: self._reconnect,
+            Close: self._close,
         }
 
     # -- the owner's side ----------------------------------------------------------------------------------------------
@@ -384,7 +387,7 @@ class Connector:
             for task in self._fetches.values():
                 task.cancel()
             for link in self._links.values():
-                if not link.close():
+                if not link.close("shutdown"):
                     link.task.cancel()
             if self._link_tasks:
                 await asyncio.wait(self._link_tasks, timeout=self.options.stop_s)
@@ -444,6 +447,11 @@ class Connector:
             self._open(Open(venue=command.venue, conn=command.conn, url=command.url))
         else:
             link.reconnect(command.url, command.reason, planned=command.planned)
+
+    def _close(self, command: Close) -> None:
+        link = self._links.pop(command.conn, None)
+        if link is not None and not link.close(command.reason):
+            link.task.cancel()
 
     def _send(self, command: Send) -> None:
         link = self._links.get(command.conn)

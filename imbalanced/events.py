@@ -89,6 +89,8 @@ class GapKind(StrEnum):
     OUT_OF_WINDOW = "out_of_window"
     SYMBOL_GONE = "symbol_gone"
     REQUESTED = "requested"
+    HALTED = "halted"
+    SUBSCRIBE_REFUSED = "subscribe_refused"
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -192,7 +194,7 @@ class LinkDown(Struct, frozen=True, kw_only=True):
 
 class StreamState(Struct, frozen=True, kw_only=True):
     """A stream changed between ``live``, ``silent`` (acknowledged, never any data) and ``stale`` (had data, none
-    now).
+    now, or far less than ever before): ``reason`` says by what it was judged.
     """
 
     venue: str
@@ -200,6 +202,7 @@ class StreamState(Struct, frozen=True, kw_only=True):
     instrument: str
     recv_ns: int
     state: Literal["live", "silent", "stale"]
+    reason: str = ""
 
 
 class Notice(Struct, frozen=True, kw_only=True):

@@ -118,7 +118,7 @@ def _notice(event: Notice) -> dict[str, object] | None:
 _STATUS: dict[type, Callable[[Any], dict[str, object] | None]] = {
     BookValid: lambda e: _status(e, "book_valid", checks=e.checks),
     BookInvalid: lambda e: _status(e, "book_invalid", e.reason),
-    StreamState: lambda e: _status(e, f"stream_{e.state}", channel=e.channel),
+    StreamState: lambda e: _status(e, f"stream_{e.state}", e.reason, channel=e.channel),
     LinkUp: lambda e: _status(e, "link_up", conn=e.conn),
     LinkDown: lambda e: _status(e, "link_down", e.reason, conn=e.conn),
     Notice: _notice,

@@ -9,10 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from imbalanced.events import GapKind, StreamState
+from imbalanced.states import TABLE, Cause, State
+from imbalanced.streams import BOOK, CHANNELS, CONTEXT, TRADES, Stream
 from imbalanced.sync import BookSync
 
 if TYPE_CHECKING:
     from imbalanced.events import Instrument
+    from imbalanced.streams import StreamWord
     from imbalanced.venues.codec import Continuity
 
 S = 1_000_000_000
@@ -28,15 +32,29 @@ STALE_INTERVALS, STALE_LONGEST, STALE_LEAST_NS, STALE_MOST_NS = 50.0, 3.0, 30 * 
 STALE_KNOWN = 200
 
 
+# What a loss of each kind is in the life of a book; every other kind is LOST.
+CAUSES: dict[str, Cause] = {
+    GapKind.SOCKET_CLOSED: Cause.CUT,
+    GapKind.SYMBOL_GONE: Cause.GONE,
+    GapKind.HALTED: Cause.HALT,
+}
+
+
 class Lane:
-    """One symbol. ``why`` says in a word why its book is not valid; empty while it is."""
+    """One symbol. ``why`` says in a word why its book is not valid (``detail`` in the venue's own); empty while it
+    is.
+    """
 
     def __init__(self, instrument: Instrument, continuity: Continuity) -> None:
         self.instrument = instrument
         self.sync = BookSync(continuity)
         self.conn = 0
         self.why = "no snapshot"
+        self.detail = ""
         self.since_ns = 0
+        self.state = State.IDLE
+        self.streams = {channel: Stream(channel) for channel in CHANNELS}
+        self.book, self.trades, self.context = (self.streams[one] for one in (BOOK, TRADES, CONTEXT))
         self.fetching_since_ns = 0
         self.wanted_ns = 0
         self.patience_ns = 0
@@ -58,14 +76,39 @@ class Lane:
         """Losses of this book in the last hour."""
         return sum(1 for at in self._lost_ns if at > now_ns - HOUR_NS)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether its book is to be had at all: the venue has it, and trades it."""
+        return self.state not in (State.HALTED, State.CLOSED)
+
+    def enter(self, cause: Cause) -> None:
+        """What happened to the book, by the table of its life."""
+        self.state = TABLE.get((self.state, cause), self.state)
+
+    def tell(self, channel: str, state: StreamWord, reason: str, now_ns: int) -> StreamState | None:
+        """A stream is in this state now; what is to be said of it, if that is news."""
+        stream = self.streams[channel]
+        if not stream.tell(state, reason, now_ns):
+            return None
+        return StreamState(
+            venue=self.instrument.venue,
+            channel=channel,
+            instrument=self.instrument.symbol,
+            recv_ns=now_ns,
+            state=state,
+            reason=reason,
+        )
+
     def proven(self, now_ns: int) -> None:
         """The book is proven as of now."""
-        self.why = ""
+        self.enter(Cause.PROVEN)
+        self.why = self.detail = ""
         self.since_ns = now_ns
         self.fetching_since_ns = 0
 
-    def lost(self, why: str, now_ns: int) -> None:
+    def lost(self, why: str, now_ns: int, detail: str = "") -> None:
         """The book is no longer trusted; ``wanted_ns`` says when to ask for it again."""
+        self.enter(CAUSES.get(why, Cause.LOST))
         if self.valid:
             if now_ns - self.since_ns >= STABLE_NS:
                 self._attempts = 0
@@ -74,7 +117,7 @@ class Lane:
             self._lost_ns.append(now_ns)
             self.losses += 1
             self.since_ns = now_ns
-        self.why = why
+        self.why, self.detail = why, detail
         self._want(now_ns)
 
     def failed(self, now_ns: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from imbalanced.across import Across
 from imbalanced.config import fingerprint
 from imbalanced.detect import DETECTORS, FILTERS
 from imbalanced.detect.desk import Desk
@@ -97,7 +98,9 @@ class Pipeline:
         for venue, settings in config.venues.items():
             own = settings.endpoints
             endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
-            self.sessions[venue] = Session(VENUES[venue].codec(venue, endpoints), discover=discover)
+            codec = VENUES[venue].codec(venue, endpoints)
+            self.sessions[venue] = Session(codec, discover=discover, provides=VENUES[venue].provides)
+        self._across = Across(self.sessions)
         self._by_event: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
             BookChanged: self._book_changed,
             BookReplaced: self._book_replaced,
@@ -295,6 +298,12 @@ class Pipeline:
 
     def _tick(self, frame: Frame, out: list[Any]) -> None:
         self._next_tick(frame.recv_ns)
+        silences: list[Any] = []
+        self._across.look(frame, silences)
+        for event in silences:
+            out.append(event)
+            if type(event) is BookInvalid:
+                self._book_invalid(event, frame, out)
         snapshot = frame.recv_ns >= self._snapshot_due_ns
         if snapshot:
             self._snapshot_due_ns = (frame.recv_ns // self._snapshots_ns + 1) * self._snapshots_ns

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 import cython
 
 if not cython.compiled:
-    from imbalanced.book import Book
+    from imbalanced.book import Book, Rows
     from imbalanced.venues.diff import Diff
 else:
-    from cython.cimports.imbalanced.book import Book
+    from cython.cimports.imbalanced.book import Book, Rows
     from cython.cimports.imbalanced.venues.diff import Diff
 
 from imbalanced.venues.codec import Chain, Source
@@ -226,6 +226,29 @@ class BookSync:
         self.state = LIVE
         self.book.live = True
         return PROVEN
+
+    def rejoin(self) -> None:
+        """The next diff comes by another socket: it need not follow, but it must overlap, as after an image."""
+        self.image_id = self.last_id
+        self.seen_id = -1
+        self.joined = False
+
+    def adopt(self, other: BookSync) -> Rows:
+        """Go on as this book, which was proven by another socket of the same stream: the rows that changed."""
+        rows = Rows()
+        for px, size in other.book.bids.levels(other.book.bids.n):
+            rows.add(px, size)
+        rows.end_bids()
+        for px, size in other.book.asks.levels(other.book.asks.n):
+            rows.add(px, size)
+        changes = self.book.changes_to(rows)
+        if changes.n:
+            self.book.apply(changes)
+        self.last_id = other.last_id
+        self.image_id, self.seen_id, self.joined = other.image_id, other.seen_id, other.joined
+        self.old_in_a_row = 0
+        self.crossed_since_ns = other.crossed_since_ns
+        return changes
 
     def _in_band(self, image: Image) -> int:
         """An image of the stream itself. One that follows a live image of the same stream is told as what changed."""

@@ -34,7 +34,7 @@ from imbalanced.events import (
 )
 from imbalanced.session import Session
 from imbalanced.venues import VENUES
-from imbalanced.venues.codec import Fetch, Open, Reconnect, Send, Wake
+from imbalanced.venues.codec import Close, Fetch, Open, Reconnect, Send, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +63,7 @@ WORDS: dict[type, Callable[[Any], str]] = {
     Send: lambda c: f"Send {c.conn}",
     Fetch: lambda c: f"Fetch {c.url.partition('symbol=')[2].partition('&')[0]}",
     Reconnect: lambda c: f"Reconnect {c.conn} {c.reason}" + (" planned" if c.planned else ""),
+    Close: lambda c: f"Close {c.conn} {c.reason}",
     Wake: lambda c: "Wake",
 }
 
@@ -180,7 +181,7 @@ class Conversation:
 
     def wake_ns(self) -> int:
         """The earliest timer of the session."""
-        return self.session._timers[0][0]
+        return self.session.timers.next_ns()
 
     def live(self, last: int = 10) -> Conversation:
         """Up and running: every book of the conversation proven at ``last``."""

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from daemons import config_text, inside, simulation, until
 from msgspec import structs
 
-from imbalanced import lane, logs, session
+from imbalanced import lane, logs, timers, watch
 from imbalanced.cli import cli
 from imbalanced.client import subscribe
 from imbalanced.instruments import Instruments, InstrumentsUnavailable
@@ -235,8 +235,8 @@ async def test_a_snapshot_that_fails_is_asked_for_again(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence is noticed in a second instead of in half a minute."""
-    monkeypatch.setattr(session, "FIRST_DATA_NS", 10**9)
-    monkeypatch.setattr(session, "WATCH_EVERY_NS", 10**8)
+    monkeypatch.setattr(watch, "FIRST_DATA_NS", 10**9)
+    monkeypatch.setattr(timers, "WATCH_EVERY_NS", 10**8)
     monkeypatch.setattr(lane, "STALE_KNOWN", 5)
     monkeypatch.setattr(lane, "STALE_LEAST_NS", 10**9)
     monkeypatch.setattr(lane, "STALE_MOST_NS", 2 * 10**9)

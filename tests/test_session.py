@@ -10,8 +10,10 @@ from conversation import ASKS, BIDS, Conversation, diff_text, trade_text
 from toy_venue import ToyCodec
 
 from imbalanced.events import BookReplaced, Frame, Trade
-from imbalanced.session import FIRST_DATA_NS, IMAGE_TIMEOUT_NS, ROTATE_AT, S
+from imbalanced.rotation import ROTATE_AT
+from imbalanced.books import IMAGE_TIMEOUT_NS, S
 from imbalanced.venues.codec import Chain, CodecError, Send, Source
+from imbalanced.watch import FIRST_DATA_NS
 
 GONE = '{"code":-1121,"msg":"Invalid symbol."}'
 
@@ -371,7 +373,7 @@ def test_a_socket_that_carries_no_books() -> None:
 def test_a_shutdown_notice_asks_for_a_new_socket_while_books_live() -> None:
     said = Conversation().live(10)
     assert said.ws('{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}') == []
-    assert said.asked() == ["Reconnect 1 server_shutdown_notice planned"]
+    assert said.asked() == ["Open 2"], "made before break (test_rotation.py)"
     assert said.diff(11, 11) == ["BookChanged AAA/USDT 11"]
     assert said.ws('{"e":"serverShutdown","E":1}', conn=9) == []
     assert said.asked() == [], "no such socket"
@@ -391,7 +393,7 @@ def test_a_socket_is_rotated_before_the_venue_cuts_it() -> None:
         said.wait(1)
         if said.asked():
             break
-    assert said.asked() == ["Reconnect 1 planned planned"]
+    assert said.asked() == ["Open 2"]
     assert said.now_ns - begun_ns == lifetime_ns
 
 

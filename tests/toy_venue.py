@@ -12,7 +12,10 @@ import orjson
 from imbalanced.book import Book, Rows
 from imbalanced.events import Instrument
 from imbalanced.venues.codec import (
+    Answer,
     Chain,
+    ClosingSoon,
+    Context,
     Continuity,
     Door,
     Fetch,
@@ -21,9 +24,11 @@ from imbalanced.venues.codec import (
     Keepalive,
     Limits,
     LinkPlan,
+    Print,
     Reply,
     SocketGap,
     Source,
+    Trading,
 )
 from imbalanced.venues.diff import Diff
 
@@ -59,6 +64,15 @@ SAYS = {
     "gone": lambda said: Gone(symbol=said["symbol"], why="halt"),
     "gap": lambda said: SocketGap(detail="7..9"),
     "reply": lambda said: Reply(text="pong"),
+    "closing": lambda said: ClosingSoon(),
+    "trading": lambda said: Trading(symbol=said["symbol"], state=said["state"], why=said.get("why", "")),
+    "answer": lambda said: Answer(
+        request_id=0, error=said.get("error", ""), symbols=tuple(said.get("of", ())), gone=said.get("dead", False)
+    ),
+    "trade": lambda said: Print(
+        symbol=said["symbol"], stream="trades", px=said["px"], size=1.0, sign=1, trade_id=said.get("id", -1), event_ns=0
+    ),
+    "context": lambda said: Context(symbol=said["symbol"], event_ns=0, mark=1.0),
     "door": lambda said: Door(url="wss://toy/inside"),
 }
 
@@ -96,6 +110,9 @@ class ToyCodec:
 
     def resubscribe(self, symbol: str) -> list[str]:
         return [f"leave {symbol}", f"join {symbol}"]
+
+    def unsubscribe(self, symbol: str) -> list[str]:
+        return [f"leave {symbol}"]
 
     def fetch_image(self, symbol: str) -> Fetch:
         return Fetch(venue=self.venue, url=f"https://toy/book?symbol={symbol}&")

@@ -308,6 +308,9 @@ class BinanceCodec:
     def resubscribe(self, symbol: str) -> Sequence[str]:
         return ()
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return ()  # a stream that ends costs nothing, and an UNSUBSCRIBE must name exactly what was asked
+
     def verify(self, message: Diff | Image, book: Book) -> bool:
         return True
 

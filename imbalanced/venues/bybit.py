@@ -191,6 +191,9 @@ class BybitCodec:
         topics = (f"{self.product.book}.{symbol}",)
         return (_request("unsubscribe", topics, "0"), _request("subscribe", topics, "0"))
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return self.resubscribe(symbol)[:1]
+
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
         category = self.product.path.rpartition("/")[2]

@@ -87,7 +87,17 @@ class Reconnect(Struct, frozen=True, kw_only=True):
     planned: bool = False
 
 
-Command = Open | Send | Fetch | Wake | Reconnect
+class Close(Struct, frozen=True, kw_only=True):
+    """Close socket ``conn`` for good (another has taken over, or nothing is left on it); answered by a frame
+    ``close``.
+    """
+
+    venue: str
+    conn: int
+    reason: str
+
+
+Command = Open | Send | Fetch | Wake | Reconnect | Close
 
 
 # -- what a venue says of itself ---------------------------------------------------------------------------------------
@@ -136,11 +146,15 @@ class Keepalive(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """What the venue allows and does. Times in seconds."""
+    """What the venue allows and does. Times in seconds.
+
+    ``subscriptions_per_hour``: requests to subscribe or unsubscribe on one socket (0: no such limit).
+    """
 
     messages_per_s: float = 5.0
     weight_per_min: int = 1000
     streams_per_socket: int = 200
+    subscriptions_per_hour: int = 0
     lifetime_s: float = 24 * 3600.0
     peer_silence_s: float = 60.0
     max_frame_bytes: int = 32 << 20
@@ -232,10 +246,26 @@ class Forced(Struct, frozen=True, kw_only=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """The venue's answer to something we sent. ``error`` is empty when it is an acknowledgement."""
+    """The venue's answer to something we sent. ``error`` is empty when it is an acknowledgement.
+
+    ``symbols``: whom it is about, where the venue says so (in an acknowledgement none means all that was asked);
+    ``gone``: the venue does not know them (any more).
+    """
 
     request_id: int
     error: str = ""
+    symbols: tuple[str, ...] = ()
+    gone: bool = False
+
+
+class Trading(Struct, frozen=True, kw_only=True):
+    """The venue says whether a symbol trades (empty: everything on this socket): ``halted`` until it is ``trading``
+    again, or ``gone`` for good.
+    """
+
+    symbol: str
+    state: Literal["trading", "halted", "gone"]
+    why: str
 
 
 class Reply(Struct, frozen=True):
@@ -274,7 +304,7 @@ class Listing(Struct, frozen=True):
 
 
 Message: TypeAlias = (
-    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Reply | Door"
+    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Trading | Reply | Door"
     " | SocketGap | Gone | ClosingSoon | Listing"
 )
 
@@ -307,6 +337,9 @@ class Codec(Protocol):
 
     def resubscribe(self, symbol: str) -> Sequence[str]:
         """What is sent on the socket of a book so that its image comes again (sources STREAM and FULL)."""
+
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        """What is sent on the socket of a book that is not wanted any more; nothing where it is not worth a word."""
 
     def verify(self, message: Diff | Image, book: Book) -> bool:
         """Whether a book with this diff or image in it is what its checksum says; asked when it is ``checked``."""

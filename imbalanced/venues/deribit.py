@@ -262,6 +262,9 @@ class DeribitCodec:
         self._asked[number] = channels
         return _call(number, method, {"channels": list(channels)})
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return self.resubscribe(symbol)[:1]
+
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
         url = f"{self.endpoints.rest}/api/v2/public/get_order_book?instrument_name={symbol}&depth=1000"

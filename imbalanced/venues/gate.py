@@ -177,6 +177,9 @@ class GateCodec:
     def resubscribe(self, symbol: str) -> Sequence[str]:
         return ()
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return ()  # a stream that ends costs nothing
+
     def fetch_image(self, symbol: str) -> Fetch:
         path, key = self.product.image_path, self.product.symbol_key
         url = f"{self.endpoints.rest}{path}?{key}={symbol}&limit={IMAGE_LEVELS}&with_id=true"

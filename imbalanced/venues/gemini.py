@@ -124,6 +124,9 @@ class GeminiCodec:
     def resubscribe(self, symbol: str) -> Sequence[str]:
         return [_request(method, [symbol]) for method in ("unsubscribe", "subscribe")]
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return self.resubscribe(symbol)[:1]
+
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
         return Fetch(venue=self.venue, url=f"{self.endpoints.rest}/v1/book/{symbol.lower()}?limit_bids=0&limit_asks=0")

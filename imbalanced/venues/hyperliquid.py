@@ -128,6 +128,9 @@ class HyperliquidCodec:
     def resubscribe(self, symbol: str) -> Sequence[str]:
         return [_request(method, BOOK, symbol) for method in ("unsubscribe", "subscribe")]
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return self.resubscribe(symbol)[:1]
+
     def fetch_image(self, symbol: str) -> Fetch:
         raise ValueError(f"{symbol}: every message is a whole book, there is nothing to fetch")
 

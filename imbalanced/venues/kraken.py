@@ -212,6 +212,9 @@ class KrakenCodec:
         book = _book_of([wire_name(symbol)])
         return (_request("unsubscribe", book), _request("subscribe", book | {"snapshot": True}))
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return self.resubscribe(symbol)[:1]
+
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
         return Fetch(venue=self.venue, url=f"{self.endpoints.rest}/0/public/Depth?pair={symbol}&count=500")

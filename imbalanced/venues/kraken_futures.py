@@ -232,6 +232,9 @@ class KrakenFuturesCodec:
     def resubscribe(self, symbol: str) -> Sequence[str]:
         return (_request("unsubscribe", "book", (symbol,)), _request("subscribe", "book", (symbol,)))
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return self.resubscribe(symbol)[:1]
+
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: it has no ``seq``."""
         return Fetch(venue=self.venue, url=f"{self.endpoints.rest}/derivatives/api/v3/orderbook?symbol={symbol}")

@@ -134,6 +134,9 @@ class KucoinCodec:
     def resubscribe(self, symbol: str) -> Sequence[str]:
         return ()
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return ()  # a stream that ends costs nothing
+
     def fetch_image(self, symbol: str) -> Fetch:
         return Fetch(venue=self.venue, url=f"{self.endpoints.rest}{IMAGE_PATH}?symbol={symbol}", weight=2)
 

@@ -189,6 +189,9 @@ class OkxCodec:
         args = [{"channel": BOOK, "instId": symbol}]
         return tuple(orjson.dumps({"op": op, "args": args}).decode() for op in ("unsubscribe", "subscribe"))
 
+    def unsubscribe(self, symbol: str) -> Sequence[str]:
+        return self.resubscribe(symbol)[:1]
+
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
         return Fetch(venue=self.venue, url=f"{self.endpoints.rest}/api/v5/market/books?instId={symbol}&sz=400")
