@@ -600,7 +600,7 @@ def prometheus_page() -> str:
             rows.append((f"`{name}`", family.type, by or "–", text))
     labels = [
         ("`venue`", "the venues of the configuration"),
-        ("`state` of books", _words(meters.BOOK_STATES) + "; `pending` is configured and not proven yet"),
+        ("`state` of books", _words(meters.BOOK_STATES) + "; `pending` is configured and not listed yet, `live` and `suspect` are trusted"),
         ("`state` of streams", _words(meters.STREAM_STATES)),
         ("`side`", _words(meters.SIDES)),
         ("`instrument`", "the instruments of the configuration, as unified symbols"),

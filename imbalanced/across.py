@@ -1,9 +1,9 @@
 """One venue's stream of an asset is silent while the other venues move: judged here, where all venues are in sight.
 
-Nothing is compared in absolute numbers. Once a second the rate of each stream is set against its own usual rate, and so
-are those of the other venues for the same asset (dollars of all kinds count as one). While a stream is silent, what it
-should have said is added up: its own usual rate, times how busy the others are against theirs. It is stale when that is
-too much for chance. In a quiet market the others are quiet too, and nothing adds up.
+Nothing is compared in absolute numbers: each stream has a usual rate of its own. While one is silent, what it should
+have said is added up, second by second: its usual rate, times how busy the other venues are on the same asset (dollars
+of all kinds count as one) against theirs. It is stale when that is too much for chance. In a quiet market the others
+are quiet too, and nothing adds up.
 
 A stream that never spoke has no usual rate: it is silent when the others, one with another, have said ``FIRST`` things.
 """
@@ -26,23 +26,22 @@ if TYPE_CHECKING:
 S = 1_000_000_000
 STEP_NS = S
 DOLLARS = frozenset({"USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "USDE", "USD1", "PYUSD", "USDS"})
-# Rates forget by half in so many seconds: what is usual, and what is now.
-USUAL_S, NOW_S = 300.0, 10.0
+# What is usual is forgotten by half in so many seconds, the longest silence in six times as many.
+USUAL_S = 300.0
 # A stream has a usual rate after so long. It is stale when so much is missing, for so long, and for so many times its
-# own longest silence; the others must be about as busy as usual.
+# own longest silence; the others must have been about as busy as usual.
 LEARN_S, MISSING, LEAST_S, LONGEST, BUSY = 120.0, 50.0, 10.0, 3.0, 0.5
 FIRST, FIRST_S = 3000, 300.0
 
 
 class _Pace:
-    """One stream: how often it speaks, usually and now, and what is missing since it last did."""
+    """One stream: how often it speaks, and what is missing since it last did."""
 
     def __init__(self) -> None:
         self.count = -1
         self.news = 0
         self.age_s = 0.0
         self.usual = 0.0
-        self.now = 0.0
         self.quiet_s = 0.0
         self.longest_s = 0.0
         self.missing = 0.0
@@ -52,21 +51,26 @@ class _Pace:
         self.news = max(count - self.count, 0) if self.count >= 0 else 0
         self.count = count
         rate = self.news / seconds
-        self.now += (rate - self.now) * (1 - 0.5 ** (seconds / NOW_S))
         if self.news:
             self.longest_s = max(self.quiet_s, self.longest_s * 0.5 ** (seconds / USUAL_S / 6))
             self.quiet_s = self.missing = 0.0
         else:
             self.quiet_s += seconds
-        if count and self.quiet_s < LEAST_S:  # what is usual is not learned from a silence
+        if count and self.quiet_s < self.patience_s:  # what is usual is not learned from a fault
             self.age_s += seconds
             share = max(1 - 0.5 ** (seconds / USUAL_S), seconds / self.age_s)
             self.usual += (rate - self.usual) * share
 
     @property
-    def busy(self) -> float:
-        """1: as usual, or more."""
-        return min(self.now / self.usual, 1.0) if self.usual > 0 and self.age_s >= LEARN_S else 0.0
+    def patience_s(self) -> float:
+        """No silence up to this is worth a thought."""
+        return max(LEAST_S, LONGEST * self.longest_s)
+
+    def busy(self, seconds: float) -> float:
+        """How it spoke in the last step; 1 is as usual, or more."""
+        if self.usual <= 0 or self.age_s < LEARN_S:
+            return 0.0
+        return min(self.news / (self.usual * seconds), 1.0)
 
     def judge(self, busy: float, others: float, seconds: float) -> str:
         """What is wrong with this stream, given how busy the others are and what they said; empty if nothing is."""
@@ -78,7 +82,7 @@ class _Pace:
         if self.news or self.age_s < LEARN_S:
             return ""
         self.missing += self.usual * busy * seconds
-        if self.quiet_s < max(LEAST_S, LONGEST * self.longest_s) or self.missing < MISSING or busy < BUSY:
+        if self.quiet_s < self.patience_s or self.missing < max(MISSING, BUSY * self.usual * self.quiet_s):
             return ""
         return f"no data in {self.quiet_s:.0f} s, while other venues move"
 
@@ -125,7 +129,7 @@ class Across:
             others = [one for whose, _, one in paces if whose is not session]
             if pace.news or not others:
                 continue
-            busy = median(one.busy for one in others)
+            busy = median(one.busy(seconds) for one in others)
             why = pace.judge(busy, median(one.news for one in others), seconds)
             stream = lane.streams[channel]
             if why and stream.state not in ("silent", "stale"):
@@ -139,7 +143,7 @@ class Across:
             kind = GapKind.SILENT_SUBSCRIPTION if never else GapKind.STALE_STREAM
             session.watch.quiet(lane, kind, why, frame, events)
         else:
-            session.watch.tell(lane, channel, "silent" if never else "stale", why, frame, events)
+            events += lane.tell(channel, "silent" if never else "stale", why, frame.recv_ns)
 
 
 def _asset(instrument: Instrument) -> tuple[str, str]:

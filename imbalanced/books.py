@@ -389,8 +389,7 @@ class Books:
     def speaks(self, lane: Lane, frame: Frame, events: list[Any]) -> None:
         """The stream of a book speaks again."""
         lane.stale = False
-        if (told := lane.tell(BOOK, "live", "", frame.recv_ns)) is not None:
-            events.append(told)
+        events += lane.tell(BOOK, "live", "", frame.recv_ns)
 
     def notice(
         self, what: str, detail: str, frame: Frame, events: list[Any], *, channel: str = "", instrument: str = ""

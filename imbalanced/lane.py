@@ -85,12 +85,11 @@ class Lane:
         """What happened to the book, by the table of its life."""
         self.state = TABLE.get((self.state, cause), self.state)
 
-    def tell(self, channel: str, state: StreamWord, reason: str, now_ns: int) -> StreamState | None:
-        """A stream is in this state now; what is to be said of it, if that is news."""
-        stream = self.streams[channel]
-        if not stream.tell(state, reason, now_ns):
-            return None
-        return StreamState(
+    def tell(self, channel: str, state: StreamWord, reason: str, now_ns: int) -> list[StreamState]:
+        """A stream is in this state now; what is to be said of it: nothing, if that is no news."""
+        if not self.streams[channel].tell(state, reason, now_ns):
+            return []
+        told = StreamState(
             venue=self.instrument.venue,
             channel=channel,
             instrument=self.instrument.symbol,
@@ -98,6 +97,7 @@ class Lane:
             state=state,
             reason=reason,
         )
+        return [told]
 
     def proven(self, now_ns: int) -> None:
         """The book is proven as of now."""

@@ -221,9 +221,9 @@ class Rotation:
         """Whether this message of a socket that is handed over is dealt with here."""
         handover = self.active[frame.conn]
         take = self._take.get(type(message))
-        if frame.conn == handover.new and not handover.first_data_ns:
-            if take is not None or type(message) is Print or not handover.symbols:
-                handover.first_data_ns = frame.recv_ns
+        data = take is not None or type(message) is Print or not handover.symbols
+        if data and frame.conn == handover.new and not handover.first_data_ns:
+            handover.first_data_ns = frame.recv_ns
         if take is None:
             return False
         lane = self._books.lanes.get(message.symbol)
@@ -247,7 +247,7 @@ class Rotation:
         if self._books.codec.continuity.source is Source.REST:
             self._join(handover, lane, shadow, frame, events)
         elif outcome == sync.APPLIED:
-            self._adopt(handover, lane, shadow, diff, frame, events)
+            self._adopt(handover, lane, diff, frame, events)
         elif outcome != sync.IGNORED:
             self._anew(handover, shadow, diff.symbol, frame.recv_ns)
 
@@ -259,7 +259,7 @@ class Rotation:
             self._move(handover, lane, frame, events)
             self._books.image(image, frame, events)
         elif shadow.image(image) in (sync.PROVEN, sync.APPLIED):
-            self._adopt(handover, lane, shadow, image, frame, events)
+            self._adopt(handover, lane, image, frame, events)
 
     def _gone(self, handover: Handover, lane: Lane, message: Gone, frame: Frame, events: list[Any]) -> None:
         shadow = handover.shadows.get(message.symbol)
@@ -279,10 +279,9 @@ class Rotation:
         for diff in kept:
             self._books.diff(diff, frame, events)
 
-    def _adopt(
-        self, handover: Handover, lane: Lane, shadow: BookSync, message: Diff | Image, frame: Frame, events: list[Any]
-    ) -> None:
+    def _adopt(self, handover: Handover, lane: Lane, message: Diff | Image, frame: Frame, events: list[Any]) -> None:
         """The book that was built beside the live one takes its place, told as what changed."""
+        shadow = handover.shadows[message.symbol]
         proofs = self._books.proofs
         if message.checked and proofs.expects_checksum and not self._books.codec.verify(message, shadow.book):
             self._anew(handover, shadow, message.symbol, frame.recv_ns)

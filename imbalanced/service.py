@@ -57,6 +57,7 @@ class Service:
         self.log = structlog.get_logger("imbalanced")
         self.status = Status(self)
         self.meters = Meters(config.prometheus.metrics)
+        self.meters.refresh = self._see
         self.prometheus = Prometheus(self.meters, PrometheusOptions(version=__version__, compiled=COMPILED))
         self.hub = Hub()
         self.outlets: list[Outlet] = []
@@ -258,6 +259,12 @@ class Service:
                 self.meters.suppress(output.kind, output.filter)
             elif kind in LOGGED:
                 self._log(output)
+
+    def _see(self) -> None:
+        """Every book and stream as it is now, for the gauges."""
+        for session in self.intake.pipeline.sessions.values():
+            for lane in session.lanes.values():
+                self.meters.see(session.venue, lane)
 
     def _log(self, event: Any) -> None:
         """Transitions, one line each. What waits for a resync is told as well."""

@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from imbalanced import __version__
 from imbalanced.detect.signals import decimal_text
+from imbalanced.events import GapKind
 from imbalanced.replay import size_text
+from imbalanced.states import State
+from imbalanced.streams import BOOK, CHANNELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from imbalanced.journal import Page
     from imbalanced.lane import Lane
     from imbalanced.service import Service
@@ -36,7 +41,8 @@ class Status:
         ]
         live = sum(lane.valid for _, lane in lanes)
         if not lanes or live < float(service.config.ready_share) * len(lanes):
-            reasons += [f"{venue} {lane.instrument.symbol}: {lane.why}" for venue, lane in lanes if not lane.valid]
+            reasons += [f"{venue} {lane.instrument.symbol}: {_why(lane)}" for venue, lane in lanes if not lane.valid]
+        reasons += _quiet(lanes, float(service.config.ready_share))
         notes: list[str] = []
         for session in service.intake.pipeline.sessions.values():
             lost = [f"{session.venue}: proof {proof} lost: {why}" for proof, why in session.proofs.lost.items()]
@@ -69,6 +75,12 @@ class Status:
                 for link in connector.links()
             ],
             "sinks": [outlet.status() for outlet in service.outlets],
+            "proofs": [
+                {"venue": session.venue, "proof": proof, "trusted": proof not in lost, "reason": lost.get(proof)}
+                for session in service.intake.pipeline.sessions.values()
+                for lost in [session.proofs.lost]
+                for proof in (*session.proofs.standing, *lost)
+            ],
         }
 
     def book(self, venue: str, instrument: str, levels: int) -> dict[str, object] | None:
@@ -102,12 +114,40 @@ def _book(venue: str, lane: Lane) -> dict[str, object]:
     return {
         "venue": venue,
         "instrument": lane.instrument.symbol,
-        "state": "live" if lane.valid else "invalid",
+        "state": lane.state.value,
         "reason": lane.why or None,
+        "detail": lane.detail or None,
         "since_ns": lane.since_ns,
         "gaps": lane.losses,
         "seq": lane.sync.last_id if lane.valid else None,
+        "streams": {
+            one.channel: {"state": one.state or "live", "reason": one.reason or None, "heard_ns": one.heard_ns}
+            for one in lane.streams.values()
+            if one.state or one.count
+        },
     }
+
+
+def _why(lane: Lane) -> str:
+    """Why a book is not live; what the venue said of it, where it has told."""
+    told = lane.detail if lane.state in (State.HALTED, State.CLOSED) or lane.why == GapKind.SUBSCRIBE_REFUSED else ""
+    return f"{lane.why} ({told})" if told else lane.why
+
+
+def _quiet(lanes: Sequence[tuple[str, Lane]], share: float) -> list[str]:
+    """The streams that have gone quiet although their books live; none, where enough of their channel speak."""
+    told: list[str] = []
+    for channel in CHANNELS:
+        known = [
+            (f"{venue} {lane.instrument.symbol} {channel}", lane.streams[channel])
+            for venue, lane in lanes
+            if lane.valid or (lane.wanted and channel != BOOK)  # why a book is not valid is said already
+        ]
+        known = [(name, stream) for name, stream in known if stream.state or stream.count]
+        quiet = [(name, stream) for name, stream in known if stream.state in ("silent", "stale")]
+        if quiet and len(known) - len(quiet) < share * len(known):
+            told += [f"{name}: {stream.state} ({stream.reason})" for name, stream in quiet]
+    return told
 
 
 def _plain(struct: Any) -> dict[str, object]:

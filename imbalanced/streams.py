@@ -33,10 +33,13 @@ STEADY = 0.5
 
 
 class Rate:
-    """Messages in the last ``SPAN`` steps against all such sums before them, an hour back."""
+    """Messages in the last ``SPAN`` steps against all such sums before them, an hour back; none shares a step with
+    what it is compared with.
+    """
 
     def __init__(self) -> None:
         self._steps: deque[int] = deque(maxlen=SPAN)
+        self._waiting: deque[int] = deque(maxlen=SPAN)
         self._sums: deque[int] = deque(maxlen=HOUR)
         self._count = 0
         self._due_ns = 0
@@ -53,13 +56,19 @@ class Rate:
         news, self._count = count - self._count, count
         if late:  # the first, or nobody asked for a while: how long this step was is unknown
             self._steps.clear()
+            self._waiting.clear()
             return False
-        if len(self._steps) == SPAN and not self.thin:
-            self._sums.append(self.recent)
-            self.lowest = min(self._sums)
         self._steps.append(news)
+        if len(self._steps) < SPAN:
+            return False
+        if self.thin:
+            self._waiting.clear()
+        elif len(self._waiting) == SPAN:
+            self._sums.append(self._waiting[0])
+            self.lowest = min(self._sums)
         self.recent = sum(self._steps)
-        return len(self._steps) == SPAN
+        self._waiting.append(self.recent)
+        return True
 
     @property
     def age(self) -> int:
@@ -81,6 +90,7 @@ class Rate:
     def restart(self) -> None:
         """The socket is a new one: what comes next is no measure, what came before still is."""
         self._steps.clear()
+        self._waiting.clear()
         self._due_ns = 0
 
     def forget(self) -> None:

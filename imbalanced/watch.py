@@ -80,7 +80,7 @@ class Watch:
         # What has a settlement currency is a contract, and has a mark.
         waited = frame.recv_ns - self._up_ns
         if self._pushes_context and ":" in lane.instrument.symbol and waited >= FIRST_CONTEXT_NS:
-            self.tell(lane, CONTEXT, "silent", f"no data in {FIRST_CONTEXT_NS // S} s", frame, events)
+            events += lane.tell(CONTEXT, "silent", f"no data in {FIRST_CONTEXT_NS // S} s", frame.recv_ns)
 
     def _first_trade(self, frame: Frame, events: list[Any]) -> None:
         """Nobody can say of one symbol that it should have traded; of all together their books can."""
@@ -92,7 +92,7 @@ class Watch:
             for lane in lanes:
                 if not lane.trades.state:
                     why = f"no trade of any symbol in {FIRST_TRADE_NS // S} s, {heard} book messages"
-                    self.tell(lane, TRADES, "silent", why, frame, events)
+                    events += lane.tell(TRADES, "silent", why, frame.recv_ns)
 
     # -- once a second -------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class Watch:
             if stream.state != "silent" and stream.overdue(now_ns):
                 why = f"no data in {(now_ns - stream.heard_ns) // S} s, usual are {stream.interval_ns / S:.3g} s"
                 if stream.state != "stale":
-                    self.tell(lane, stream.channel, "stale", why, frame, events)
+                    events += lane.tell(stream.channel, "stale", why, frame.recv_ns)
 
     # -- rates ---------------------------------------------------------------------------------------------------------
 
@@ -152,11 +152,11 @@ class Watch:
                         rate.forget()
                     rate.thin = False
                     if not (stream is lane.book and lane.stale):
-                        self.tell(lane, stream.channel, "live", "", frame, events)
+                        events += lane.tell(stream.channel, "live", "", frame.recv_ns)
             elif rate.thinned() and stream.state != "stale" and self._others_go_on(lane, stream, lanes):
                 rate.thin = True
                 why = f"{rate.recent} messages in {SPAN_S} s, never below {rate.lowest} before"
-                self.tell(lane, stream.channel, "stale", why, frame, events)
+                events += lane.tell(stream.channel, "stale", why, frame.recv_ns)
 
     @staticmethod
     def _others_go_on(lane: Lane, stream: Stream, lanes: list[Lane]) -> bool:
@@ -171,18 +171,13 @@ class Watch:
     def quiet(self, lane: Lane, kind: GapKind, why: str, frame: Frame, events: list[Any]) -> None:
         """The stream of a book says nothing: it is not trusted, and no image alone makes it so again."""
         lane.stale = True
-        self.tell(lane, BOOK, "silent" if kind is GapKind.SILENT_SUBSCRIPTION else "stale", why, frame, events)
+        word: StreamWord = "silent" if kind is GapKind.SILENT_SUBSCRIPTION else "stale"
+        events += lane.tell(BOOK, word, why, frame.recv_ns)
         self._books.again(lane, kind, why, frame, events)
-
-    def tell(self, lane: Lane, channel: str, state: StreamWord, why: str, frame: Frame, events: list[Any]) -> None:
-        """A stream is in this state now; said if that is news."""
-        told = lane.tell(channel, state, why, frame.recv_ns)
-        if told is not None:
-            events.append(told)
 
     def heard(self, lane: Lane, channel: str, frame: Frame, events: list[Any]) -> None:
         """A message of a stream that is no book's."""
         stream = lane.streams[channel]
         stream.heard(frame.recv_ns)
         if stream.state in ("silent", "stale") and not stream.rate.thin:
-            self.tell(lane, channel, "live", "", frame, events)
+            events += lane.tell(channel, "live", "", frame.recv_ns)

@@ -15,6 +15,7 @@ from imbalanced.venues.codec import (
     Answer,
     Chain,
     ClosingSoon,
+    CodecError,
     Context,
     Continuity,
     Door,
@@ -101,7 +102,10 @@ class ToyCodec:
         return [LinkPlan(conn=1, url="wss://toy", books=books, subscribe=("hello",), prelude=prelude)]
 
     def decode(self, frame: Frame) -> list[Message]:
-        said = orjson.loads(frame.data)
+        try:
+            said = orjson.loads(frame.data)
+        except orjson.JSONDecodeError as error:
+            raise CodecError(f"no JSON: {error}", frame.data) from error
         self._sum = said.get("sum", 0.0)
         return [SAYS[said["say"]](said)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from imbalanced.events import (
     BookChanged,
@@ -27,6 +27,10 @@ from imbalanced.events import (
     Trade,
 )
 from imbalanced.options import duration_text
+from imbalanced.states import State
+
+if TYPE_CHECKING:
+    from imbalanced.lane import Lane
 
 __all__ = ["LATENCY_BUCKETS", "RETURN_BUCKETS", "Histogram", "Meters", "SinkView", "VenueMeter"]
 
@@ -37,7 +41,7 @@ LATENCY_BUCKETS = (
 # Ratios: 1 bp is 0.0001.
 RETURN_BUCKETS = (-0.01, -0.005, -0.002, -0.001, -5e-4, -2e-4, -1e-4, 0.0, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01)
 
-BOOK_STATES = ("live", "invalid", "pending")  # pending: configured, not proven yet
+BOOK_STATES = ("pending", *(state.value for state in State))  # pending: configured, not listed yet
 STREAM_STATES = ("live", "silent", "stale")
 SIDES = ("buy", "sell", "none")
 RESYNC_RESULTS = ("ok", "failed")
@@ -109,6 +113,8 @@ class Meters:
         self.snapshots: dict[tuple[str, str], MetricSnapshot] = {}
         self.signal_latency = Histogram()
         self.event_loop_lag_s = 0.0
+        # Looks up what books and streams are now, before they are counted; by default what events said of them.
+        self.refresh: Callable[[], None] = lambda: None
         self.sinks: list[SinkView] = []
         self.subscribers: Callable[[], int] = lambda: 0
         self.subscriber_drops: Callable[[], Counter[str]] = Counter
@@ -198,6 +204,14 @@ class Meters:
         self.subscribers = count
         self.subscriber_drops = drops
 
+    def see(self, venue: str, lane: Lane) -> None:
+        """What a book and its streams are now."""
+        self.books[venue, lane.instrument.symbol] = lane.state.value
+        for channel, stream in lane.streams.items():
+            if stream.state or stream.count:
+                self.streams[venue, channel, lane.instrument.symbol] = stream.state or "live"
+                self.stream_labels.add((venue, channel))
+
     def _forward(self, kind: str, horizon: str) -> Histogram:
         return self.forward_returns.setdefault((kind, horizon), Histogram(RETURN_BUCKETS))
 
@@ -218,7 +232,7 @@ class Meters:
     def _book_invalid(self, event: BookInvalid) -> None:
         self.venue(event.venue)
         self.gaps[event.venue, event.reason.value] += 1
-        self.books[event.venue, event.instrument] = "invalid"
+        self.books[event.venue, event.instrument] = State.RESYNCING.value
         # The values of a book that is not trusted are unknown, not what they last were.
         self.snapshots.pop((event.venue, event.instrument), None)
 

@@ -94,6 +94,7 @@ def _venues(meters: Meters) -> Iterator[Metric]:
 
 
 def _books(meters: Meters) -> Iterator[Metric]:
+    meters.refresh()
     books: Counter[tuple[str, str]] = Counter({(venue, state): 0 for venue in meters.venues for state in BOOK_STATES})
     books.update((venue, state) for (venue, _), state in meters.books.items())
     streams: Counter[tuple[str, str, str]] = Counter(

@@ -141,7 +141,7 @@ def test_a_book_lives_and_dies(meters: Meters) -> None:
     meters.observe(BookInvalid(**BOOK, reason=GapKind.CHECKSUM_MISMATCH))
     meters.observe(ResyncEnded(**BOOK, ok=False, reason="again"))
     meters.observe(ResyncEnded(**BOOK, ok=True))
-    assert value(meters, "books", venue="okx", state="invalid") == 1
+    assert value(meters, "books", venue="okx", state="resyncing") == 1
     assert value(meters, "book_gaps_total", venue="okx", kind="checksum_mismatch") == 1
     assert value(meters, "book_resyncs_total", venue="okx", result="failed") == 1
     assert value(meters, "book_resyncs_total", venue="okx", result="ok") == 1

@@ -73,6 +73,10 @@ function place(book) {
   $("books").insertBefore(book.card, next[0]?.card ?? null);
 }
 
+// A book has more states than a card has colours.
+const PROVING = new Set(["pending", "idle", "connecting", "subscribing", "acked", "buffering"]);
+const cardState = (state) => (PROVING.has(state) ? "pending" : state === "live" || state === "suspect" ? "live" : "invalid");
+
 // What the card of a book says; "unknown" while nobody tells us.
 const STATES = {
   live: () => "● live",
@@ -171,7 +175,7 @@ async function pollStatus() {
     const answer = await fetch("api/status", { cache: "no-store" });
     if (!answer.ok) return;
     const status = await answer.json();
-    for (const book of status.books ?? []) setState(bookOf(book.venue, book.instrument), book.state, book.reason ?? null);
+    for (const book of status.books ?? []) setState(bookOf(book.venue, book.instrument), cardState(book.state), book.reason ?? null);
     const sinks = (status.sinks ?? []).map((sink) => `${sink.name} ${sink.connected ? "✓" : "✕"}`).join("  ");
     showFacts({ version: status.version, signals: status.last_seq, sinks: sinks || undefined });
   } catch {
