@@ -21,7 +21,7 @@ from imbalanced.events import (
 )
 from imbalanced.lane import Lane
 from imbalanced.proofs import CHECKSUM, SEQUENCE, Proofs
-from imbalanced.states import Cause
+from imbalanced.states import Cause, State
 from imbalanced.streams import BOOK
 from imbalanced.venues.codec import Chain, Source
 from imbalanced.venues.diff import Diff
@@ -98,6 +98,7 @@ class Books:
         if lane.valid:
             self.lose(lane, GapKind.SOCKET_CLOSED, "", frame, events)
         lane.conn = conn
+        lane.halts.clear()  # what still holds is said again
         lane.enter(Cause.OPENED)
         if not lane.wanted:
             return
@@ -212,16 +213,37 @@ class Books:
         self.lose(lane, kind, detail, frame, events)
         lane.sync.idle()
 
+    def halt(self, lane: Lane, by: str, why: str, frame: Frame, events: list[Any]) -> None:
+        """Somebody says that the symbol does not trade: nothing is asked of it until all who did take it back."""
+        if lane.state is State.CLOSED:
+            return
+        if not lane.halts:
+            self._rest_aloud(lane, GapKind.HALTED, why, frame, events)
+        lane.halts[by] = why
+
+    def resume(self, lane: Lane, by: str, frame: Frame) -> None:
+        """Who said that the symbol does not trade takes it back."""
+        if lane.halts.pop(by, None) is not None and not lane.halts and lane.state is State.HALTED:
+            lane.enter(Cause.RESUMED)
+            lane.forgive(frame.recv_ns)
+            lane.sync.begin()
+            self.prepare(lane, frame.recv_ns)
+
+    def _rest_aloud(self, lane: Lane, kind: GapKind, detail: str, frame: Frame, events: list[Any]) -> None:
+        if not lane.valid:  # nobody else would hear of it
+            self.notice(kind, detail, frame, events, instrument=lane.instrument.symbol)
+        self.rest(lane, kind, detail, frame, events)
+
     def close(self, lane: Lane, detail: str, frame: Frame, events: list[Any]) -> None:
         """The venue does not have this symbol any more: leave it, and the socket if nothing else is on it."""
-        if not lane.valid and lane.why == GapKind.SYMBOL_GONE:
+        if lane.state is State.CLOSED:
             return
-        self.rest(lane, GapKind.SYMBOL_GONE, detail, frame, events)
+        self._rest_aloud(lane, GapKind.SYMBOL_GONE, detail, frame, events)
         plan = self._links.plans.get(lane.conn)
         if plan is None or lane.instrument.venue_symbol not in plan.books:
             return
         self._links.send(lane.conn, self.codec.unsubscribe(lane.instrument.venue_symbol))
-        left = [self.lanes[symbol] for symbol in plan.books if self.lanes[symbol].why != GapKind.SYMBOL_GONE]
+        left = [self.lanes[symbol] for symbol in plan.books if self.lanes[symbol].state is not State.CLOSED]
         if left:
             self._links.shrink(lane.conn, [one.instrument for one in left])
         else:

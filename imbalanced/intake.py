@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 S = 1_000_000_000
 LIST_MAX_AGE_S = 6 * 3600.0
+# The lists are read again so often, not all at once. One in which more than this share of what is followed is missing
+# is not believed.
+LIST_EVERY_S, MISSING_MOST = 3600.0, 0.5
 # The clock looks again after so long, whatever it waits for: a wall clock that was set back must not stop it.
 CLOCK_LOOKS_S = 1.0
 
@@ -142,15 +145,36 @@ class Intake:
                     self._log.warning("instruments_unavailable", venue=venue, why=str(error), failures=failures)
                 await asyncio.sleep(wait_s)
         wanted = listed.select(self.config.venues[venue].instruments)
+        self._follow(venue, wanted)
+        while True:
+            await asyncio.sleep(LIST_EVERY_S * random.uniform(0.9, 1.1))
+            wanted = await self._again(venue, wanted)
+
+    async def _again(self, venue: str, wanted: tuple[Instrument, ...]) -> tuple[Instrument, ...]:
+        """The same instruments as they are listed now: renamed, halted, gone."""
+        try:
+            listed = await self._listed(venue, max_age_s=0.0)
+        except InstrumentsUnavailable as error:
+            self._log.warning("instruments_not_read_again", venue=venue, why=str(error))
+            return wanted
+        now = tuple(one for one in (listed.get(before.symbol) for before in wanted) if one is not None)
+        if len(wanted) > 1 and len(now) < (1 - MISSING_MOST) * len(wanted):
+            self._log.error("instruments_not_believed", venue=venue, listed=len(now), followed=len(wanted))
+            return wanted
+        if now != wanted:
+            self._follow(venue, now)
+        return now
+
+    def _follow(self, venue: str, wanted: tuple[Instrument, ...]) -> None:
         idle = [one.symbol for one in wanted if not one.active]
-        self.missing.pop(venue)
+        self.missing.pop(venue, None)
         if idle:
             self.missing[venue] = f"listed, but not trading: {', '.join(idle)}"
             self._log.warning("instruments_not_trading", venue=venue, instruments=idle)
         self.on_listed(venue, wanted)
         self.feed(Frame(self.now_ns(), venue, 0, "instruments", msgspec.json.encode(wanted)))
 
-    async def _listed(self, venue: str) -> Instruments:
+    async def _listed(self, venue: str, max_age_s: float = LIST_MAX_AGE_S) -> Instruments:
         settings = self.config.venues[venue]
         return await load_instruments(
             venue,
@@ -161,5 +185,5 @@ class Intake:
             volumes=not isinstance(settings.instruments, tuple),
             # Another host (a simulation, a mirror) is always asked: what is kept may be another one's at that address.
             # Where it does not answer, what is kept is still better than nothing.
-            max_age_s=0.0 if settings.endpoints is not None else LIST_MAX_AGE_S,
+            max_age_s=0.0 if settings.endpoints is not None else max_age_s,
         )

@@ -108,11 +108,15 @@ def _status(event: Any, name: str, reason: str | None = None, **more: object) ->
     }
 
 
+# What is said of a symbol that had no live book to lose.
+TOLD = ("subscribe_error", "halted", "symbol_gone")
+
+
 def _notice(event: Notice) -> dict[str, object] | None:
     # Other notices (parse errors, refused REST calls) are for counters and logs, they change nobody's trust.
-    if event.what not in ("proof_lost", "proof_restored"):
-        return None
-    return _status(event, event.what, event.detail, proof=event.channel)
+    if event.what in ("proof_lost", "proof_restored"):
+        return _status(event, event.what, event.detail, proof=event.channel)
+    return _status(event, event.what, event.detail) if event.what in TOLD else None
 
 
 _STATUS: dict[type, Callable[[Any], dict[str, object] | None]] = {

@@ -53,6 +53,7 @@ class Lane:
         self.detail = ""
         self.since_ns = 0
         self.state = State.IDLE
+        self.halts: dict[str, str] = {}  # who says that it does not trade, and why
         self.streams = {channel: Stream(channel) for channel in CHANNELS}
         self.book, self.trades, self.context = (self.streams[one] for one in (BOOK, TRADES, CONTEXT))
         self.fetching_since_ns = 0
@@ -80,6 +81,13 @@ class Lane:
     def wanted(self) -> bool:
         """Whether its book is to be had at all: the venue has it, and trades it."""
         return self.state not in (State.HALTED, State.CLOSED)
+
+    def seen(self) -> dict[str, Stream]:
+        """Its streams as they are now (that of the book is counted where its diffs are applied)."""
+        self.book.count, self.book.heard_ns = self.sync.heard_count, self.sync.heard_ns
+        if self.sync.heard_ns and not self.book.count:
+            self.book.count = 1  # the first message has no interval before it
+        return self.streams
 
     def enter(self, cause: Cause) -> None:
         """What happened to the book, by the table of its life."""

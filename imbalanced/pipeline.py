@@ -175,6 +175,10 @@ class Pipeline:
 
     def _book_valid(self, event: BookValid, frame: Frame, out: list[Any]) -> None:
         seat = self.seat(event.venue, event.instrument)
+        if seat is not None and seat.lane is not self.sessions[event.venue].lane_of(event.instrument):
+            # The venue has given the instrument another name: it begins anew, and so does all that is known of it.
+            del self.seats[event.venue, event.instrument]
+            seat = self.seat(event.venue, event.instrument)
         if seat is not None:
             seat.valid_since_ns = event.recv_ns
             seat.checks = event.checks

@@ -44,6 +44,7 @@ How a book is lost and found again, smallest scope first::
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -62,7 +63,7 @@ from imbalanced.events import (
 )
 from imbalanced.links import Links
 from imbalanced.rotation import Rotation
-from imbalanced.states import Cause
+from imbalanced.states import Cause, State
 from imbalanced.streams import CONTEXT, TRADES
 from imbalanced.timers import Timers
 from imbalanced.venues.codec import (
@@ -91,6 +92,9 @@ if TYPE_CHECKING:
     from imbalanced.lane import Lane
     from imbalanced.proofs import Proofs
     from imbalanced.venues.codec import Codec, Command, LinkPlan
+
+# What may be the name of a symbol in the text of a refusal.
+NAMES = re.compile(r"[A-Za-z0-9/_-]+")
 
 
 class Session:
@@ -182,9 +186,9 @@ class Session:
             if symbol not in listed:
                 self.books.close(lane, "not listed any more", frame, events)
             elif listed[symbol].active:
-                self._resume(lane, frame)
+                self.books.resume(lane, "list", frame)
             else:
-                self._halt(lane, "listed as not trading", frame, events)
+                self.books.halt(lane, "list", "listed as not trading", frame, events)
         new = [one for symbol, one in listed.items() if one.active and symbol not in self.lanes]
         for one in new:
             self.books.add(one)
@@ -226,7 +230,7 @@ class Session:
         if self._rotating:
             self.rotation.closed(frame.conn, reason, frame, events)
         for lane in self.books.of(frame.conn):
-            if lane.wanted or lane.why == GapKind.HALTED:
+            if lane.state is not State.CLOSED:
                 self.books.rest(lane, GapKind.SOCKET_CLOSED, reason, frame, events)
 
     def _door(self, door: Door, frame: Frame, events: list[Any]) -> None:
@@ -365,42 +369,32 @@ class Session:
 
     def _answer(self, answer: Answer, frame: Frame, events: list[Any]) -> None:
         """An acknowledgement proves nothing; a refusal is told, and is the affair of the symbols that it names."""
-        named = [self.lanes[symbol] for symbol in answer.symbols if symbol in self.lanes]
+        symbols = answer.symbols or tuple(dict.fromkeys(NAMES.findall(answer.error)))
+        named = [self.lanes[symbol] for symbol in symbols if symbol in self.lanes]
         if not answer.error:
             for lane in named or self.books.of(frame.conn):
                 lane.enter(Cause.ACKNOWLEDGED)
             return
         for lane in named:
-            name = lane.instrument.symbol
-            self.books.notice("subscribe_error", answer.error, frame, events, instrument=name)
+            self.books.notice("subscribe_error", answer.error, frame, events, instrument=lane.instrument.symbol)
             if answer.gone:
                 self.books.close(lane, answer.error, frame, events)
             else:
                 self.books.attempt_failed(lane, GapKind.SUBSCRIBE_REFUSED, frame, events, answer.error)
         if not named:
-            whose = ", ".join(answer.symbols)
-            self.books.notice("subscribe_error", answer.error, frame, events, instrument=whose)
+            self.books.notice("subscribe_error", answer.error, frame, events, instrument=", ".join(answer.symbols))
 
     def _trading(self, message: Trading, frame: Frame, events: list[Any]) -> None:
-        lane = self.lanes.get(message.symbol)
-        for one in self.books.of(frame.conn) if not message.symbol else [lane] if lane is not None else []:
+        by, lanes = "venue", self.books.of(frame.conn)
+        if message.symbol:
+            by, lanes = "symbol", [self.lanes[message.symbol]] if message.symbol in self.lanes else []
+        for lane in lanes:
             if message.state == "gone":
-                self.books.close(one, message.why, frame, events)
+                self.books.close(lane, message.why, frame, events)
             elif message.state == "halted":
-                self._halt(one, message.why, frame, events)
+                self.books.halt(lane, by, message.why, frame, events)
             else:
-                self._resume(one, frame)
-
-    def _halt(self, lane: Lane, why: str, frame: Frame, events: list[Any]) -> None:
-        if lane.wanted:
-            self.books.rest(lane, GapKind.HALTED, why, frame, events)
-
-    def _resume(self, lane: Lane, frame: Frame) -> None:
-        if lane.why == GapKind.HALTED:
-            lane.enter(Cause.RESUMED)
-            lane.forgive(frame.recv_ns)
-            lane.sync.begin()
-            self.books.prepare(lane, frame.recv_ns)
+                self.books.resume(lane, by, frame)
 
 
 def _ignored(lane: Lane, message: Print, frame: Frame, why: Any) -> TradeIgnored:

@@ -122,7 +122,7 @@ def _book(venue: str, lane: Lane) -> dict[str, object]:
         "seq": lane.sync.last_id if lane.valid else None,
         "streams": {
             one.channel: {"state": one.state or "live", "reason": one.reason or None, "heard_ns": one.heard_ns}
-            for one in lane.streams.values()
+            for one in lane.seen().values()
             if one.state or one.count
         },
     }
@@ -139,7 +139,7 @@ def _quiet(lanes: Sequence[tuple[str, Lane]], share: float) -> list[str]:
     told: list[str] = []
     for channel in CHANNELS:
         known = [
-            (f"{venue} {lane.instrument.symbol} {channel}", lane.streams[channel])
+            (f"{venue} {lane.instrument.symbol} {channel}", lane.seen()[channel])
             for venue, lane in lanes
             if lane.valid or (lane.wanted and channel != BOOK)  # why a book is not valid is said already
         ]

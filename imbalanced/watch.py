@@ -141,8 +141,7 @@ class Watch:
         lanes = [lane for lane in self._books.lanes.values() if lane.wanted]
         ended = []
         for lane in lanes:
-            lane.book.count, lane.book.heard_ns = lane.sync.heard_count, lane.sync.heard_ns
-            ended += [(lane, one) for one in lane.streams.values() if one.rate.step(one.count, frame.recv_ns)]
+            ended += [(lane, one) for one in lane.seen().values() if one.rate.step(one.count, frame.recv_ns)]
         for lane, stream in ended:
             rate = stream.rate
             if rate.thin:

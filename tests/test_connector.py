@@ -19,7 +19,7 @@ from imbalanced.events import Frame
 from imbalanced.transports import TRANSPORTS
 from imbalanced.transports.rest import RestOptions
 from imbalanced.transports.transport import Connection, HandshakeRefused, Options
-from imbalanced.venues.codec import Fetch, Limits, Open, Reconnect, Send, Wake
+from imbalanced.venues.codec import Close, Fetch, Limits, Open, Reconnect, Send, Wake
 
 PATIENCE_S = 10.0  # nothing here takes that long when all is well
 QUICK = Limits(messages_per_s=1000)
@@ -288,6 +288,40 @@ async def test_reconnect_closes_then_opens_the_new_url() -> None:
     assert core.of("ws")[1].data == b"hello 2 /new"
     assert there.heard == []
     assert sleeps.asked == []  # planned
+
+
+async def test_a_link_closed_for_good_is_not_opened_again(transport: str) -> None:
+    core, sleeps = Core(), Sleeps()
+    made = connector(core, transport=transport, sleep=sleeps)
+    async with venue() as there, running(core, made):
+        made.execute(opening(f"{there.url}/a"))
+        made.execute(opening(f"{there.url}/b", 2))
+        await core.until(lambda: len(core.of("ws")) == 2)
+        made.execute(Close(venue="venue", conn=1, reason="rotated"))
+        await core.until(lambda: core.of("close", 1))
+        assert [link.conn for link in made.links()] == [2]
+        made.execute(Close(venue="venue", conn=1, reason="rotated"))
+        made.execute(Send(venue="venue", conn=1, data="to nobody"))
+        made.execute(Send(venue="venue", conn=2, data="still here"))
+        await core.until(lambda: len(core.of("ws", 2)) == 2)
+    assert core.story(1) == ["open", "ws", "close"]
+    assert core.of("close", 1)[0].data == b"rotated 1000"
+    assert sleeps.asked == []
+
+
+async def test_a_link_that_never_opened_can_be_closed_for_good() -> None:
+    core, sleeps = Core(), Sleeps()
+    made = connector(core, sleep=sleeps)
+    async with running(core, made):
+        made.execute(opening("ws://127.0.0.1:1/"))
+        await eventually(lambda: len(sleeps.asked) > 2)
+        made.execute(Close(venue="venue", conn=1, reason="rotation_failed"))
+        await asyncio.sleep(0.02)
+        tried = len(sleeps.asked)
+        await asyncio.sleep(0.05)
+        assert len(sleeps.asked) == tried
+        assert made.links() == []
+    assert core.frames == []
 
 
 async def test_opening_again_is_nothing_new_but_for_another_url() -> None:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 import daemons
 import orjson
 import pytest
+import structlog
 from click.testing import CliRunner
 from daemons import config_text, inside, simulation, until
 from msgspec import structs
 
-from imbalanced import lane, logs, timers, watch
+from imbalanced import lane, logs, rotation, timers, watch
 from imbalanced.cli import cli
 from imbalanced.client import subscribe
 from imbalanced.instruments import Instruments, InstrumentsUnavailable
 from imbalanced.jsontext import signal_json
 from imbalanced.sinks import AddressInUse
+from imbalanced.venues import VENUES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -334,6 +336,89 @@ async def test_a_venue_that_is_down_keeps_nobody_waiting(tmp_path: Path, monkeyp
             down = False
             await daemon.ready()
     assert told["reasons"] == ["binance: instruments: binance: connection refused"]
+
+
+async def test_a_venue_that_comes_late_is_missed_by_name_and_comes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its list is known, but nobody listens at its address yet."""
+    async with simulation("binance", seed=7) as market:
+        await daemons.load_once("binance", VENUES["binance"].ccxt, **listing(market))
+    port = daemons.free_port()
+    late = {"rest": f"http://127.0.0.1:{port}", "ws": f"ws://127.0.0.1:{port}"}
+    async with simulation(USDM) as market:
+        text = config_text(tmp_path, {"binance": late, **market.endpoints})
+        async with inside(text, monkeypatch) as daemon:
+
+            async def others_live() -> dict[str, Any] | None:
+                _, told = await daemon.get("/readyz")
+                return told if told["live"] == 2 else None
+
+            told = await until(others_live, "the other venue's books")
+            assert told["reasons"] == ["binance BTC/USDT: no snapshot", "binance ETH/USDT: no snapshot"]
+            _, status = await daemon.get("/api/status")
+            assert {one["state"] for one in status["books"] if one["venue"] == "binance"} == {"connecting"}
+            assert await daemon.counter('imbalanced_books{state="connecting",venue="binance"}') == 2
+            async with simulation("binance", port_base=port):
+                ready = await daemon.ready()
+                assert ready["live"] == 4
+                assert await daemon.counter('imbalanced_books{state="live",venue="binance"}') == 2
+                assert await daemon.counter('imbalanced_streams{channel="book",state="live",venue="binance"}') == 2
+
+
+def listing(market: Running) -> dict[str, Any]:
+    """What the loader of instruments is asked of a simulated venue."""
+    return {
+        "log": structlog.get_logger(),
+        "rest": market.endpoints["binance"]["rest"],
+        "volumes": False,
+        "max_age_s": 0.0,
+    }
+
+
+async def test_an_instrument_that_is_delisted_while_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed_now = {"gone": False}
+
+    async def lists(venue: str, spec: Any, **options: Any) -> Instruments:
+        listed = await daemons.load_once(venue, spec, **options)
+        return Instruments(venue, [one for one in listed if not (listed_now["gone"] and one.symbol == ETH)])
+
+    monkeypatch.setattr(daemons.intake, "LIST_EVERY_S", 0.2)
+    async with simulation(USDM) as market:
+        text = config_text(tmp_path, market.endpoints, extra=f"record: {{dir: {tmp_path}/tape}}")
+        async with inside(text, monkeypatch, lists=lists) as daemon:
+            await daemon.ready()
+            told = Told(daemon)
+            listed_now["gone"] = True
+            (lost,) = await until(lambda: told.of("BookInvalid", ETH), "BookInvalid")
+            assert (lost.reason, lost.detail) == ("symbol_gone", "not listed any more")
+            _, ready = await daemon.get("/readyz")
+            assert ready["reasons"] == [f"{USDM} {ETH}: symbol_gone (not listed any more)"]
+            before = await daemon.book(USDM, BTC)
+            await until(lambda: moved(daemon, before), "the other book moves")
+            assert told.of("BookInvalid", BTC) == []
+            await until(lambda: len(daemon.texts()) >= 10, "signals")
+    assert replayed(tmp_path, text) == journal_of(tmp_path)
+
+
+async def test_sockets_are_rotated_without_the_loss_of_a_book_and_it_replays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotation, "ROTATE_AT", 2.0 / 86_400)  # every two seconds
+    monkeypatch.setattr(rotation, "OVERLAP_NS", 10**9)
+    async with simulation("binance", USDM) as market:
+        text = config_text(tmp_path, market.endpoints, extra=f"record: {{dir: {tmp_path}/tape}}")
+        async with inside(text, monkeypatch) as daemon:
+            await daemon.ready()
+            told = Told(daemon)
+            for venue in ("binance", USDM):
+                line = f'imbalanced_reconnects_total{{reason="rotated",venue="{venue}"}}'
+                await daemon.counted(line, 2)
+            assert [one for one in told.events if one["what"] == "BookInvalid"] == []
+            assert [one["event"] for one in told.events if getattr(one["event"], "what", "") == "trade_gap"] == []
+            await daemon.equals(market, USDM, BTC)
+            await until(lambda: len(daemon.texts()) > 20, "20 signals")
+    assert replayed(tmp_path, text) == journal_of(tmp_path)
 
 
 class Steady:

@@ -10,7 +10,9 @@ from conversation import ASKS, BIDS, Conversation, diff_text, trade_text
 from toy_venue import ToyCodec
 
 from imbalanced.events import BookReplaced, Frame, Trade
+from imbalanced.jsontext import status_json
 from imbalanced.rotation import ROTATE_AT
+from imbalanced.sinks.meters import Meters
 from imbalanced.books import IMAGE_TIMEOUT_NS, S
 from imbalanced.venues.codec import Chain, CodecError, Send, Source
 from imbalanced.watch import FIRST_DATA_NS
@@ -219,7 +221,11 @@ def test_an_image_that_is_no_json_is_a_failed_attempt_and_a_notice() -> None:
 def test_a_symbol_that_is_gone_is_not_asked_for_again() -> None:
     said = Conversation("AAAUSDT", "BBBUSDT").live(10)
     said.diff(20, 21)
-    assert said.image(0, status=400, data=GONE) == ["Notice rest_error AAA/USDT", "ResyncEnded AAA/USDT symbol_gone"]
+    assert said.image(0, status=400, data=GONE) == [
+        "Notice rest_error AAA/USDT",
+        "Notice symbol_gone AAA/USDT",
+        "ResyncEnded AAA/USDT symbol_gone",
+    ]
     for _ in range(20):
         said.diff(11 + _, 11 + _, "BBBUSDT")
         said.wait(1)
@@ -350,6 +356,20 @@ def test_a_closed_socket_takes_its_books_and_a_new_one_brings_them_back() -> Non
     assert said.open() == ["LinkUp 1"]
     said.diff(50, 51)
     assert said.image(51)[0] == "ResyncEnded AAA/USDT ok"
+
+
+def test_a_frame_of_hostile_size_costs_its_socket_and_the_reason_is_told() -> None:
+    said = Conversation().live(10)
+    assert said.close("message_too_big 1009") == [
+        "LinkDown 1 message_too_big 1009",
+        "BookInvalid AAA/USDT socket_closed",
+    ]
+    link, book = said.events
+    assert orjson.loads(status_json(link) or b"")["reason"] == "message_too_big 1009"
+    assert book.detail == "message_too_big 1009"
+    meters = Meters()
+    meters.observe(link)
+    assert meters.reconnects["binance", "message_too_big"] == 1
 
 
 def test_closing_twice_or_without_a_life_is_said_once() -> None:

@@ -163,7 +163,9 @@ class Hub:
             return
         self._ring.append(text)
         self._ring_end += 1
-        self._now[_topic(event)] = text
+        topic = _topic(event)
+        if topic is not None:
+            self._now[topic] = text
         self._poke()
 
     def _poke(self) -> None:
@@ -219,8 +221,8 @@ class Reader:
         self._taken = (0, {}, self._status_cursor)
 
 
-def _topic(event: object) -> tuple[object, ...]:
-    """What a status event is the last word on. The set is bounded by the configuration."""
+def _topic(event: object) -> tuple[object, ...] | None:
+    """What a status event is the last word on; None where it is on nothing. The set is bounded by the configuration."""
     match event:
         case BookValid() | BookInvalid():
             return ("book", event.venue, event.instrument)
@@ -229,6 +231,6 @@ def _topic(event: object) -> tuple[object, ...]:
         case LinkUp() | LinkDown():
             return ("link", event.venue, event.conn)
         case Notice():
-            return ("proof", event.venue, event.channel, event.instrument)
+            return ("proof", event.venue, event.channel) if event.what.startswith("proof_") else None
         case _:
             raise TypeError(f"no status event: {event!r}")

@@ -46,7 +46,7 @@ STREAM_STATES = ("live", "silent", "stale")
 SIDES = ("buy", "sell", "none")
 RESYNC_RESULTS = ("ok", "failed")
 # Why a link went down is free text for people; a label needs a closed set. What is not in it is `other`.
-LINK_REASONS = (*(kind.value for kind in GapKind), "connect_failed", "lifetime", "stopped", "other")
+LINK_REASONS = (*(kind.value for kind in GapKind), "rotated", "message_too_big", "connect_failed", "stopped", "other")
 
 
 class SinkView(Protocol):
@@ -207,7 +207,7 @@ class Meters:
     def see(self, venue: str, lane: Lane) -> None:
         """What a book and its streams are now."""
         self.books[venue, lane.instrument.symbol] = lane.state.value
-        for channel, stream in lane.streams.items():
+        for channel, stream in lane.seen().items():
             if stream.state or stream.count:
                 self.streams[venue, channel, lane.instrument.symbol] = stream.state or "live"
                 self.stream_labels.add((venue, channel))
@@ -245,7 +245,8 @@ class Meters:
 
     def _link_down(self, event: LinkDown) -> None:
         self.venue(event.venue).links_up.discard(event.conn)
-        self.reconnects[event.venue, event.reason if event.reason in LINK_REASONS else "other"] += 1
+        reason = event.reason.partition(" ")[0]  # behind it stands the code of the close
+        self.reconnects[event.venue, reason if reason in LINK_REASONS else "other"] += 1
 
     def _stream_state(self, event: StreamState) -> None:
         self.streams[event.venue, event.channel, event.instrument] = event.state

@@ -75,6 +75,9 @@ DECODER = msgspec.json.Decoder(float_hook=Decimal)
 # The topics of one connection may have 21,000 characters together.
 TOPIC_CHARACTERS = 20_000
 TOPIC = re.compile(rb'"topic":\s*"([A-Za-z_]{1,30}\.(?:[0-9a-z]{1,8}\.)?([A-Z0-9-]{1,40}))"')
+# In the text of a refusal: a topic with its symbol, and that there is no such symbol.
+REFUSED = re.compile(r"(?:[A-Za-z]+\.)(?:\d+\.)?([A-Z0-9-]{2,40})")
+NO_SUCH = ("invalid symbol", "handler not found")
 TICKER_KEYS = (
     "markPrice",
     "indexPrice",
@@ -240,8 +243,13 @@ class BybitCodec:
         if message.get("success") is True:
             return [Answer(request_id=int(number))]
         topics = self._asked.get(number, ()) if op == "subscribe" else ()
-        again = [Reply(_request("subscribe", (topic,), "0")) for topic in topics] if len(topics) > 1 else []
-        return [Answer(request_id=int(number), error=str(message.get("ret_msg") or "refused")), *again]
+        error = str(message.get("ret_msg") or "refused")
+        if len(topics) > 1:  # which of them it was nobody says
+            again = [Reply(_request("subscribe", (topic,), "0")) for topic in topics]
+            return [Answer(request_id=int(number), error=f"{len(topics)} topics: {error.partition(':')[0]}"), *again]
+        named = tuple(dict.fromkeys(REFUSED.findall(error)))
+        gone = bool(named) and op == "subscribe" and any(word in error.lower() for word in NO_SUCH)
+        return [Answer(request_id=int(number), error=error, symbols=named, gone=gone)]
 
     def _book(self, parts: list[str], message: dict[str, Any]) -> Iterable[Message]:
         _, depth, symbol = parts

@@ -25,8 +25,9 @@ frame                  what we do                                             se
                        what is missing in it was refused
 ``error``              Answer                                                 nautilus
 get_instruments        Listing                                                recorded 2021 (recordings only)
-``platform_state``,    nothing                                                docs
-``quote``, ...
+``platform_state``     Trading of everything                                  docs
+``instrument.state``   Trading: started, deactivated, closed, terminated      docs
+``quote``, ...         nothing
 =====================  =====================================================  =======================================
 
 Amounts are USD on inverse perpetuals and futures, base coins on everything else (never contracts); prices of options
@@ -62,6 +63,7 @@ from imbalanced.venues.codec import (
     Print,
     Reply,
     Source,
+    Trading,
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import Symbols, base_units
@@ -76,6 +78,15 @@ if TYPE_CHECKING:
 
 BOOK = "book.{}.100ms"
 CHANNELS = (BOOK, "trades.{}.100ms", "ticker.{}.agg2")
+UNSUBSCRIBE = "public/unsubscribe"
+# What the venue says of its own service, once.
+SERVICE = ("platform_state", "instrument.state.any.any")
+STATES: dict[str, Literal["trading", "halted", "gone"]] = {
+    "started": "trading",
+    "deactivated": "halted",
+    "closed": "gone",
+    "terminated": "gone",
+}
 # Channels in one call: its text stays near 5 KB.
 SUBSCRIBE_AT_ONCE = 120
 HEARTBEAT_S = 30
@@ -143,6 +154,15 @@ class _Ticker(Struct):
     open_interest: float | None = None
 
 
+class _Platform(Struct):
+    maintenance: bool | None = None
+
+
+class _State(Struct):
+    instrument_name: str
+    state: str
+
+
 class _Data(Struct, Generic[T]):
     data: T
 
@@ -201,10 +221,13 @@ class DeribitCodec:
         self._symbols = Symbols(venue, self._guessed)
         self._ids: dict[tuple[str, tuple[str, ...]], int] = {}
         self._asked: dict[int, tuple[str, ...]] = {}
+        self._leaving: set[int] = set()
         self._by_channel: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any], Iterable[Message]]]] = {
             "book": (msgspec.json.Decoder(_Of[_Book]), self._book),
             "trades": (msgspec.json.Decoder(_Of[list[_Trade]]), self._trades),
             "ticker": (msgspec.json.Decoder(_Of[_Ticker]), self._ticker),
+            "platform_state": (msgspec.json.Decoder(_Of[_Platform]), _platform),
+            "instrument": (msgspec.json.Decoder(_Of[_State]), _state),
         }
 
     # -- instruments and subscriptions ---------------------------------------------------------------------------------
@@ -241,10 +264,11 @@ class DeribitCodec:
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         plans: list[LinkPlan] = []
-        at_once = max(1, self.limits.streams_per_socket // len(CHANNELS))
+        at_once = max(1, (self.limits.streams_per_socket - len(SERVICE)) // len(CHANNELS))
         for start in range(0, len(instruments), at_once):
             symbols = tuple(one.venue_symbol for one in instruments[start : start + at_once])
             channels = tuple(channel.format(symbol) for symbol in symbols for channel in CHANNELS)
+            channels += () if plans else SERVICE
             asked = [_call(HEARTBEAT_ID, "public/set_heartbeat", {"interval": HEARTBEAT_S})]
             for first in range(0, len(channels), SUBSCRIBE_AT_ONCE):
                 asked.append(self._request("public/subscribe", channels[first : first + SUBSCRIBE_AT_ONCE]))
@@ -254,12 +278,14 @@ class DeribitCodec:
 
     def resubscribe(self, symbol: str) -> Sequence[str]:
         channels = (BOOK.format(symbol),)
-        return (self._request("public/unsubscribe", channels), self._request("public/subscribe", channels))
+        return (self._request(UNSUBSCRIBE, channels), self._request("public/subscribe", channels))
 
     def _request(self, method: str, channels: tuple[str, ...]) -> str:
         """A call with its number: the same call always has the same, and its answer tells what of it was accepted."""
         number = self._ids.setdefault((method, channels), len(self._ids) + TEST_ID + 1)
         self._asked[number] = channels
+        if method == UNSUBSCRIBE:
+            self._leaving.add(number)
         return _call(number, method, {"channels": list(channels)})
 
     def unsubscribe(self, symbol: str) -> Sequence[str]:
@@ -305,10 +331,16 @@ class DeribitCodec:
         number = head.id if isinstance(head.id, int) else 0
         if head.error is not None:
             return Answer(request_id=number, error=f"{head.error.code}: {head.error.message}")
-        asked = self._asked.get(number, ())
+        asked = tuple(channel for channel in self._asked.get(number, ()) if channel not in SERVICE)
         accepted = msgspec.json.decode(head.result) if asked and head.result else asked
         refused = [channel for channel in asked if channel not in accepted] if isinstance(accepted, list) else []
-        return Answer(request_id=number, error=f"not accepted: {', '.join(refused)}" if refused else "")
+        if not refused:
+            return Answer(request_id=number, symbols=tuple(dict.fromkeys(map(_instrument_of, asked))))
+        error = f"not accepted: {', '.join(refused)}"
+        if number in self._leaving:
+            return Answer(request_id=number, error=error)
+        books = tuple(_instrument_of(channel) for channel in refused if channel.startswith("book."))
+        return Answer(request_id=number, error=error, symbols=books, gone=bool(books))
 
     def _book(self, m: _Book) -> Iterable[Message]:
         symbol, last_id, event_ns = text(m.instrument_name), whole(m.change_id), whole(m.timestamp) * NS_PER_MS
@@ -376,6 +408,21 @@ class DeribitCodec:
 def _level(level: tuple[str, Decimal, Decimal]) -> tuple[Decimal, Decimal | str]:
     action, price, amount = level
     return price, "0" if action == "delete" else amount
+
+
+def _platform(m: _Platform) -> Iterable[Message]:
+    if m.maintenance is not None:
+        yield Trading(symbol="", state="halted" if m.maintenance else "trading", why="maintenance")
+
+
+def _state(m: _State) -> Iterable[Message]:
+    if m.state in STATES:
+        yield Trading(symbol=text(m.instrument_name), state=STATES[m.state], why=m.state)
+
+
+def _instrument_of(channel: str) -> str:
+    """``book.BTC-PERPETUAL.100ms``."""
+    return channel.split(".")[1] if "." in channel else ""
 
 
 def _call(number: int, method: str, params: dict[str, Any]) -> str:

@@ -14,12 +14,15 @@ frame                  what we do                                             se
 ``trade``              Print; ``side`` is the taker's, ``trade_id`` counts    docs; nautilus
                        by book
   type snapshot        history                                                tardis-node 2026
-``instrument``         how many decimals a pair's checksum has                docs
-``subscribe``,         Answer                                                 docs
+``instrument``         how many decimals a pair's checksum has; Trading       docs
+                       where its status is none of trading
+``status``             Trading of everything: maintenance, cancel_only and    docs
+                       post_only match nothing
+``subscribe``,         Answer, one a symbol                                   docs
 ``unsubscribe``,
 ``pong``
 ``heartbeat``,         nothing                                                docs; v1 recorded 2021
-``status``, v1 events
+v1 events
 v1 ``book-1000``       as ``book``; no checksum on snapshots (nor before      recorded 2019, 2021 (recordings only:
                        2020); both sides perhaps in two objects               v1 is frozen)
 v1 ``trade``           Print without an id                                    recorded 2021 (recordings only)
@@ -34,7 +37,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -55,6 +58,7 @@ from imbalanced.venues.codec import (
     LinkPlan,
     Print,
     Source,
+    Trading,
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import Symbols, number_text
@@ -77,6 +81,15 @@ LONG_AT_MOST = 4 * DEPTH
 # Symbols in one request: each is acknowledged on its own.
 SUBSCRIBE_AT_ONCE = 100
 OF_SYMBOL = re.compile(rb'"symbol":\s*"([A-Za-z0-9._/]{1,40})"|"([A-Za-z0-9._]{1,20}/[A-Za-z0-9._]{1,20})"\]$')
+# Of the venue or of one pair: nothing is matched (``limit_only`` and ``reduce_only`` still trade).
+SERVICE: dict[str, Literal["halted", "gone"]] = {
+    "maintenance": "halted",
+    "cancel_only": "halted",
+    "post_only": "halted",
+    "work_in_progress": "halted",
+    "delisted": "gone",
+}
+NO_SUCH = "currency pair not supported"
 RENAMED = {"XBT": "BTC", "XDG": "DOGE"}
 
 T = TypeVar("T")
@@ -116,6 +129,11 @@ class _Pair(Struct):
     symbol: str
     price_precision: int
     qty_precision: int
+    status: str = ""
+
+
+class _System(Struct):
+    system: str
 
 
 class _Pairs(Struct):
@@ -126,8 +144,14 @@ class _Of(Struct, Generic[T]):
     data: T
 
 
+class _Result(Struct):
+    symbol: str = ""
+
+
 class _Told(Struct):
+    method: str = ""
     success: bool = True
+    result: _Result | None = None
     error: str | None = None
     req_id: int | None = None
     symbol: str = ""
@@ -179,6 +203,7 @@ class KrakenCodec:
             "book": (msgspec.json.Decoder(_Of[list[_Book]]), self._books),
             "trade": (msgspec.json.Decoder(_Of[list[_Trade]]), self._trades),
             "instrument": (msgspec.json.Decoder(_Of[_Pairs]), self._pairs),
+            "status": (msgspec.json.Decoder(_Of[list[_System]]), self._status),
         }
 
     # -- instruments and subscriptions ---------------------------------------------------------------------------------
@@ -235,7 +260,7 @@ class KrakenCodec:
             head = HEAD.decode(data)
             channel = head.channel
             if head.method:
-                return [_answer(TOLD.decode(data))]
+                return [self._answer(TOLD.decode(data))]
             if channel not in self._by_channel:
                 return []
             decoder, read = self._by_channel[channel]
@@ -308,7 +333,24 @@ class KrakenCodec:
         for one in told.pairs:
             symbol = self._ours.get(one.symbol, one.symbol)
             self._sums.decimals(symbol, whole(one.price_precision), whole(one.qty_precision))
-        return ()
+            if one.symbol in self._ours and one.status:
+                yield Trading(symbol=symbol, state=SERVICE.get(one.status, "trading"), why=one.status)
+
+    def _status(self, told: list[_System], _: bool) -> Iterable[Message]:
+        for one in told:
+            yield Trading(symbol="", state=SERVICE.get(text(one.system), "trading"), why=one.system)
+
+    def _answer(self, told: _Told) -> Message:
+        name = told.symbol or (told.result.symbol if told.result else "")
+        # A subscription that is not there to be ended is no symbol's affair.
+        about = bool(name) and told.method == "subscribe"
+        error = "" if told.success else f"{told.symbol} {told.error or 'refused'}".lstrip()
+        return Answer(
+            request_id=told.req_id or 0,
+            error=error,
+            symbols=(self._ours.get(name, name),) if about else (),
+            gone=about and NO_SUCH in error.lower(),
+        )
 
     def _of_v1(self, m: list[Any]) -> Iterable[Message]:
         """``[channel number, payload, perhaps a second payload, channel name, pair]``."""
@@ -393,11 +435,6 @@ def _book_of(names: Sequence[str]) -> dict[str, Any]:
 
 def _request(method: str, params: dict[str, Any]) -> str:
     return orjson.dumps({"method": method, "params": params}).decode()
-
-
-def _answer(told: _Told) -> Message:
-    error = "" if told.success else f"{told.symbol} {told.error or 'refused'}".lstrip()
-    return Answer(request_id=told.req_id or 0, error=error)
 
 
 def _places(number: str) -> int:

@@ -17,7 +17,8 @@ frame                  what we do                                             se
                        (assignment, termination, block) is counted only
   type liquidation     also Forced: the taker is the order being forced       tardis-node 2020
 ``ticker``             Context: mark, index, the relative funding rate        tardis-node 2019 to 2023
-                       (of one hour, as a fraction), open interest
+                       (of one hour, as a fraction), open interest;
+                       Trading when ``suspended`` or ``post_only`` turn
 ``ticker_lite``,       nothing                                                recorded 2021
 ``heartbeat``,
 ``info``, ``alert``
@@ -62,6 +63,7 @@ from imbalanced.venues.codec import (
     Listing,
     Print,
     Source,
+    Trading,
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import Symbols, base_units
@@ -136,6 +138,8 @@ class _Ticker(Struct):
     rate: float | None = msgspec.field(name="relative_funding_rate", default=None)
     next_rate_ms: float | None = msgspec.field(name="next_funding_rate_time", default=None)
     interest: float | None = msgspec.field(name="openInterest", default=None)
+    suspended: bool = False
+    post_only: bool = False
 
 
 class _Told(Struct):
@@ -185,6 +189,7 @@ class KrakenFuturesCodec:
         self.trades_count_up = True
         self._symbols = Symbols(venue, self._guessed)
         self._diff = Diff(Rows(4))
+        self._halted: set[str] = set()
         self._by_feed: dict[str, tuple[msgspec.json.Decoder[object], Callable[..., Iterable[Message]]]] = {
             "book": (msgspec.json.Decoder(_Change), self._change),
             "book_snapshot": (msgspec.json.Decoder(_Whole), self._whole),
@@ -213,7 +218,7 @@ class KrakenFuturesCodec:
         )
 
     def opened(self, conn: int) -> None:
-        return
+        self._halted.clear()
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         plans: list[LinkPlan] = []
@@ -311,6 +316,10 @@ class KrakenFuturesCodec:
             yield from self._trade(one, history=True)
 
     def _ticker(self, m: _Ticker) -> Iterable[Message]:
+        why = "suspended" if m.suspended else "post_only" if m.post_only else ""
+        if bool(why) != (m.product_id in self._halted):
+            (self._halted.add if why else self._halted.discard)(m.product_id)
+            yield Trading(symbol=text(m.product_id), state="halted" if why else "trading", why=why)
         interest = m.interest
         if interest is not None:
             instrument = self._symbols.of(m.product_id)
@@ -363,7 +372,7 @@ def _answers(data: bytes) -> Iterable[Message]:
     told = TOLD.decode(data)
     failed = told.event == "error" or told.event.endswith("_failed")
     what = " ".join(one for one in (told.event, told.feed, ",".join(told.product_ids), told.message) if one)
-    return (Answer(request_id=0, error=what if failed else ""),)
+    return (Answer(request_id=0, error=what if failed else "", symbols=tuple(told.product_ids)),)
 
 
 def _product_of(data: bytes) -> str:

@@ -24,7 +24,9 @@ frame                  what we do                                 source
 ``open-interest``
 ``liquidation-orders`` Forced; ``side`` is the order's: sell      guide; recorded 2023, 2026. The first push is history
                        closes a long                              (tardis-node)
-``event`` subscribe,   Answer                                     guide, "Subscribe"
+``instruments``        Trading when an instrument of ours goes    guide, "Instruments channel"
+                       to or from ``live``
+``event`` subscribe,   Answer; an error names the instrument      guide, "Subscribe"
 unsubscribe, error
 ``event`` notice       ClosingSoon                                guide, "Notification" (service upgrade in 60 s)
 ``pong``               nothing                                    guide, "Connect": text, no JSON
@@ -66,6 +68,7 @@ from imbalanced.venues.codec import (
     Listing,
     Print,
     Source,
+    Trading,
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import Symbols
@@ -95,7 +98,18 @@ OF_SYMBOL = re.compile(rb'"instId":\s*"([A-Za-z0-9_-]{1,60})"')
 # What a checksum is checked with: the texts of the levels, and the number that was told.
 Sum: TypeAlias = "tuple[dict[int, str], int]"
 
-LIMITS = Limits(messages_per_s=3.0, weight_per_min=600, streams_per_socket=300, peer_silence_s=60.0)
+# In the text of an error: whom it is about, and that there is no such instrument (code 60018).
+NAMED = re.compile(r"instId:\s*([A-Za-z0-9_-]{1,60})")
+NO_SUCH = "doesn't exist"
+STATE_CHANNEL = "channel:instruments,"
+
+LIMITS = Limits(
+    messages_per_s=3.0,
+    weight_per_min=600,
+    streams_per_socket=300,
+    subscriptions_per_hour=480,
+    peer_silence_s=60.0,
+)
 
 
 class Product(Struct, frozen=True, kw_only=True):
@@ -131,6 +145,7 @@ class OkxCodec:
         self.trades_count_up = False  # one print stands for all fills of one order at one price
         self._symbols = Symbols(venue)
         self._ours: set[str] = set()
+        self._halted: set[str] = set()
         self._by_index: defaultdict[str, list[str]] = defaultdict(list)
         self._marks: dict[str, float] = {}
         self._fresh: set[tuple[int, str, str]] = set()
@@ -146,6 +161,7 @@ class OkxCodec:
             "funding-rate": self._funding,
             "open-interest": self._interest,
             "liquidation-orders": self._forced,
+            "instruments": self._states,
         }
 
     # -- instruments and subscriptions ---------------------------------------------------------------------------------
@@ -164,6 +180,7 @@ class OkxCodec:
     def opened(self, conn: int) -> None:
         self._fresh = {one for one in self._fresh if one[0] != conn}
         self._texts = {key: texts for key, texts in self._texts.items() if key[0] != conn}
+        self._halted.clear()
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         plans: list[LinkPlan] = []
@@ -174,6 +191,9 @@ class OkxCodec:
             args = [{"channel": channel, "instId": name} for name in symbols for channel in CHANNELS[kind_of(name)]]
             for name in symbols:
                 kind = kind_of(name)
+                if ("state", kind) not in shared:
+                    shared.add(("state", kind))
+                    args.append({"channel": "instruments", "instType": kind})
                 if kind in ("SWAP", "FUTURES") and ("", kind) not in shared:
                     shared.add(("", kind))
                     args.append({"channel": "liquidation-orders", "instType": kind})
@@ -229,12 +249,16 @@ class OkxCodec:
             return [ClosingSoon()]
         if event == "error":
             error = f"{message.get('code')}: {message.get('msg')}"
-            return [Answer(request_id=_request_id(message), error=error)]
+            if STATE_CHANNEL in error:
+                return []  # it is not offered here, and no stream is missing
+            named = tuple(NAMED.findall(error))
+            return [Answer(request_id=_request_id(message), error=error, symbols=named, gone=NO_SUCH in error)]
         if event not in ("subscribe", "unsubscribe"):
             return []
         if event == "subscribe" and isinstance(arg, dict):
             self._fresh.add((frame.conn, str(arg.get("channel")), str(arg.get("instId") or arg.get("instType"))))
-        return [Answer(request_id=_request_id(message))]
+        name = arg.get("instId") if isinstance(arg, dict) else None
+        return [Answer(request_id=_request_id(message), symbols=(name,) if isinstance(name, str) else ())]
 
     def _old_before(self, frame: Frame, channel: str, name: str) -> int:
         """Before this time a message is history: only ever in the first push of a subscription."""
@@ -364,6 +388,14 @@ class OkxCodec:
                 px = self._symbols.px(symbol, order["bkPx"])
                 size = self._symbols.size(symbol, order["sz"], px)
                 yield Forced(symbol=symbol, event_ns=event_ns, px=px, size=size, sign=SIGNS[order["side"]])
+
+    def _states(self, _: dict[str, Any], message: dict[str, Any], __: Frame) -> Iterable[Message]:
+        """All instruments of a type at first, then those that changed: what is said of ours, if it is news."""
+        for entry in message["data"]:
+            symbol, state = text(entry["instId"]), text(entry["state"])
+            if symbol in self._ours and (state != "live") != (symbol in self._halted):
+                (self._halted.discard if state == "live" else self._halted.add)(symbol)
+                yield Trading(symbol=symbol, state="trading" if state == "live" else "halted", why=state)
 
     # -- REST ----------------------------------------------------------------------------------------------------------
 

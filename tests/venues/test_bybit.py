@@ -185,6 +185,11 @@ def test_the_topics_of_a_refused_request_are_asked_for_one_by_one() -> None:
     requests = [orjson.loads(one.text) for one in again]
     assert [request["args"] for request in requests] == [[topic] for topic in asked["args"]]
     assert wire.ws(refused | {"req_id": requests[0]["req_id"]}) == [Answer(request_id=0, error="Invalid topic")]
+    gone = {"ret_msg": "Invalid symbol :[orderbook.200.ZZZUSDT]", "req_id": "0"}
+    (answer,) = wire.ws(refused | gone)
+    assert (answer.symbols, answer.gone) == (("ZZZUSDT",), True)
+    (answer,) = wire.ws(refused | gone | {"op": "unsubscribe"})
+    assert not answer.gone
 
 
 def test_plans_keep_to_what_a_product_allows() -> None:

@@ -12,7 +12,7 @@ from missing import every_gap_is_said
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
 from imbalanced.venues import VENUES
-from imbalanced.venues.codec import Answer, CodecError, Context, Image, Listing, Print, Reply
+from imbalanced.venues.codec import Answer, CodecError, Context, Image, Listing, Print, Reply, Trading
 from imbalanced.venues.diff import Diff
 
 VENUE = "deribit"
@@ -143,12 +143,32 @@ def test_channels_missing_in_an_answer_were_refused() -> None:
     heartbeat, subscribe = (orjson.loads(text) for text in plan.subscribe)
     assert (heartbeat["method"], heartbeat["params"]) == ("public/set_heartbeat", {"interval": 30})
     channels = subscribe["params"]["channels"]
-    assert channels == ["book.AAA-PERPETUAL.100ms", "trades.AAA-PERPETUAL.100ms", "ticker.AAA-PERPETUAL.agg2"]
-    assert wire.ws({"id": subscribe["id"], "result": channels})[0].error == ""
-    assert wire.ws({"id": subscribe["id"], "result": channels[1:]})[0].error == f"not accepted: {channels[0]}"
+    of_symbol = ["book.AAA-PERPETUAL.100ms", "trades.AAA-PERPETUAL.100ms", "ticker.AAA-PERPETUAL.agg2"]
+    assert channels == [*of_symbol, "platform_state", "instrument.state.any.any"]
+    accepted = Answer(request_id=subscribe["id"], symbols=("AAA-PERPETUAL",))
+    assert wire.ws({"id": subscribe["id"], "result": channels}) == [accepted]
+    assert wire.ws({"id": subscribe["id"], "result": of_symbol}) == [accepted], "no stream is missing"
+    (refused,) = wire.ws({"id": subscribe["id"], "result": channels[1:]})
+    assert (refused.error, refused.symbols, refused.gone) == (f"not accepted: {channels[0]}", ("AAA-PERPETUAL",), True)
+    (refused,) = wire.ws({"id": subscribe["id"], "result": [channels[0]]})
+    assert (refused.symbols, refused.gone) == ((), False), "the book is there"
+    leave = orjson.loads(wire.codec.unsubscribe("AAA-PERPETUAL")[0])
+    (refused,) = wire.ws({"id": leave["id"], "result": []})
+    assert (refused.symbols, refused.gone) == ((), False), "what was not there need not be left"
     assert wire.ws({"id": 99, "result": []})[0].error == "", "of another run"
     (refused,) = wire.ws({"id": 1, "error": {"code": 10028, "message": "too_many_requests", "data": None}})
     assert refused == Answer(request_id=1, error="10028: too_many_requests")
+
+
+def test_what_the_venue_says_of_its_service() -> None:
+    wire = Wire()
+    halted, trading = (Trading(symbol="", state=state, why="maintenance") for state in ("halted", "trading"))
+    assert wire.ws(pushed("platform_state", {"maintenance": True})) == [halted]
+    assert wire.ws(pushed("platform_state", {"maintenance": False})) == [trading]
+    for told, state in [("started", "trading"), ("deactivated", "halted"), ("closed", "gone"), ("terminated", "gone")]:
+        said = {"instrument_name": OPTION, "state": told, "timestamp": 5}
+        assert wire.ws(pushed("instrument.state.any.any", said)) == [Trading(symbol=OPTION, state=state, why=told)]
+    assert wire.ws(pushed("instrument.state.any.any", {"instrument_name": OPTION, "state": "created"})) == []
 
 
 def test_the_same_request_keeps_its_number() -> None:
@@ -160,7 +180,7 @@ def test_the_same_request_keeps_its_number() -> None:
 
 def test_what_concerns_us_not_is_nothing() -> None:
     quote = {"instrument_name": OPTION, "best_bid_price": 1}
-    for message in (pushed(f"quote.{OPTION}", quote), pushed("platform_state", {}), {"method": "news"}):
+    for message in (pushed(f"quote.{OPTION}", quote), pushed("platform_state", {"locked": True}), {"method": "news"}):
         assert Wire().ws(message) == []
 
 

@@ -17,7 +17,7 @@ from imbalanced.book import Book
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
 from imbalanced.venues import VENUES
-from imbalanced.venues.codec import Answer, CodecError, Image, Print
+from imbalanced.venues.codec import Answer, CodecError, Image, Print, Trading
 from imbalanced.venues.diff import Diff
 
 VENUE = "kraken"
@@ -185,17 +185,45 @@ def test_trades() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ("online", "trading"),
+        ("limit_only", "trading"),
+        ("reduce_only", "trading"),
+        ("maintenance", "halted"),
+        ("cancel_only", "halted"),
+        ("post_only", "halted"),
+        ("work_in_progress", "halted"),
+        ("delisted", "gone"),
+    ],
+)
+def test_what_the_venue_says_of_its_service_and_of_a_pair(told: str, state: Any) -> None:
+    wire = Wire()
+    status = {"channel": "status", "type": "update", "data": [{"system": told, "api_version": "v2"}]}
+    assert wire.ws(status) == [Trading(symbol="", state=state, why=told)]
+    wire.codec.know(Instrument(venue="kraken", symbol="BTC/USD", venue_symbol="XBT/USD"))
+    pairs = [
+        {"symbol": name, "price_precision": 1, "qty_precision": 8, "status": told} for name in ("BTC/USD", "ZZZ/USD")
+    ]
+    pushed = {"channel": "instrument", "type": "update", "data": {"pairs": pairs}}
+    assert wire.ws(pushed) == [Trading(symbol="XBT/USD", state=state, why=told)], "of ours only"
+
+
 def test_answers_and_what_concerns_us_not() -> None:
     wire = Wire()
     accepted = {"method": "subscribe", "result": {"channel": "book", "symbol": "BTC/USD"}, "success": True, "req_id": 3}
-    assert wire.ws(accepted) == [Answer(request_id=3)]
+    assert wire.ws(accepted) == [Answer(request_id=3, symbols=("BTC/USD",))]
     refused = {"method": "subscribe", "success": False, "symbol": "X/Y", "error": "Currency pair not supported X/Y"}
-    assert wire.ws(refused) == [Answer(request_id=0, error="X/Y Currency pair not supported X/Y")]
+    assert wire.ws(refused) == [
+        Answer(request_id=0, error="X/Y Currency pair not supported X/Y", symbols=("X/Y",), gone=True)
+    ]
+    left = {"method": "unsubscribe", "success": False, "symbol": "X/Y", "error": "Subscription Not Found"}
+    assert wire.ws(left) == [Answer(request_id=0, error="X/Y Subscription Not Found")]
     assert wire.ws({"method": "pong", "req_id": 42, "time_in": "2023-09-25T09:05:00.123456Z"}) == [
         Answer(request_id=42)
     ]
-    status = {"channel": "status", "type": "update", "data": [{"system": "online", "api_version": "v2"}]}
-    for message in ({"channel": "heartbeat"}, status, {"channel": "ticker", "data": 1}, {"event": "heartbeat"}):
+    for message in ({"channel": "heartbeat"}, {"channel": "ticker", "data": 1}, {"event": "heartbeat"}):
         assert wire.ws(message) == []
 
 

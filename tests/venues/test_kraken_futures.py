@@ -12,7 +12,7 @@ from missing import every_gap_is_said
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
 from imbalanced.venues import VENUES
-from imbalanced.venues.codec import Answer, CodecError, Context, Forced, Image, Listing, Print
+from imbalanced.venues.codec import Answer, CodecError, Context, Forced, Image, Listing, Print, Trading
 from imbalanced.venues.diff import Diff
 
 VENUE = "kraken_futures"
@@ -128,9 +128,24 @@ def test_a_ticker_is_context() -> None:
     assert (dated.funding_rate, dated.funding_interval_h, dated.open_interest) == (None, None, 100.0)
 
 
+def test_a_product_that_is_suspended_and_trades_again() -> None:
+    wire = Wire()
+
+    def told(**more: Any) -> list[Any]:
+        return [one for one in wire.ws({"feed": "ticker", "product_id": "PF_X", **more}) if isinstance(one, Trading)]
+
+    assert told(suspended=False) == []
+    assert told(suspended=True) == [Trading(symbol="PF_X", state="halted", why="suspended")]
+    assert told(suspended=True, post_only=True) == []
+    assert told(post_only=True) == []
+    assert told() == [Trading(symbol="PF_X", state="trading", why="")]
+
+
 def test_answers_and_what_concerns_us_not() -> None:
     wire = Wire()
-    assert wire.ws({"event": "subscribed", "feed": "book", "product_ids": ["PF_AAAUSD"]}) == [Answer(request_id=0)]
+    assert wire.ws({"event": "subscribed", "feed": "book", "product_ids": ["PF_AAAUSD"]}) == [
+        Answer(request_id=0, symbols=("PF_AAAUSD",))
+    ]
     (refused,) = wire.ws({"event": "subscribed_failed", "feed": "book", "product_ids": ["PF_X"]})
     assert refused.error == "subscribed_failed book PF_X"
     (refused,) = wire.ws({"event": "error", "message": "Invalid product id"})

@@ -14,7 +14,18 @@ from missing import Said, book_frames, frames_of, story
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
 from imbalanced.venues import VENUES
-from imbalanced.venues.codec import Answer, ClosingSoon, CodecError, Context, Forced, Image, Listing, Print, Send
+from imbalanced.venues.codec import (
+    Answer,
+    ClosingSoon,
+    CodecError,
+    Context,
+    Forced,
+    Image,
+    Listing,
+    Print,
+    Send,
+    Trading,
+)
 from imbalanced.venues.diff import Diff
 
 VENUE = "okx"
@@ -196,12 +207,34 @@ def test_the_first_push_of_forced_orders_is_history() -> None:
 def test_answers() -> None:
     wire = Wire()
     assert wire.ws(b"pong") == []
-    assert wire.ws(ack("books", instId="AAA-USDT")) == [Answer(request_id=3)]
+    assert wire.ws(ack("books", instId="AAA-USDT")) == [Answer(request_id=3, symbols=("AAA-USDT",))]
     refused = {"event": "error", "code": "60018", "msg": "Wrong URL or channel", "connId": "a4"}
     assert wire.ws(refused) == [Answer(request_id=0, error="60018: Wrong URL or channel")]
+    gone = {**refused, "msg": "Wrong URL or channel:books,instId:ZZZ-USDT doesn't exist. Please use the correct URL"}
+    (answer,) = wire.ws(gone)
+    assert (answer.symbols, answer.gone) == (("ZZZ-USDT",), True)
+    assert wire.ws({**refused, "msg": "Wrong URL or channel:instruments,instType:SPOT doesn't exist."}) == []
     assert wire.ws({"event": "channel-conn-count", "channel": "books"}) == []
     assert wire.ws({"event": "notice", "code": "64008", "msg": "upgrade"}) == [ClosingSoon()]
     assert wire.ws(pushed("tickers", {"instId": "AAA-USDT"})) == []
+
+
+def test_an_instrument_that_is_suspended_and_trades_again() -> None:
+    wire = Wire()
+    wire.codec.know(Instrument(venue=VENUE, symbol="AAA/USDT", venue_symbol="AAA-USDT"))
+
+    def told(*states: str) -> list[Any]:
+        data = [{"instId": "ZZZ-USDT", "state": "suspend"}, *({"instId": "AAA-USDT", "state": one} for one in states)]
+        return wire.ws({"arg": {"channel": "instruments", "instType": "SPOT"}, "data": data})
+
+    halted = Trading(symbol="AAA-USDT", state="halted", why="suspend")
+    assert told("live") == [], "no news"
+    assert told("suspend") == [halted]
+    assert told("suspend") == []
+    assert told("live") == [Trading(symbol="AAA-USDT", state="trading", why="live")]
+    told("suspend")
+    wire.codec.opened(1)
+    assert told("suspend") == [halted], "a new socket is told anew"
 
 
 def test_a_plan_subscribes_what_an_instrument_has_and_what_is_shared_once() -> None:
@@ -215,6 +248,7 @@ def test_a_plan_subscribes_what_an_instrument_has_and_what_is_shared_once() -> N
     assert {name for channel, name in args if channel == "funding-rate"} == {"BBB-USD-SWAP", "CCC-USD_UM-SWAP"}
     assert {name for channel, name in args if channel == "liquidation-orders"} == {"SWAP", "FUTURES"}
     assert {name for channel, name in args if channel == "index-tickers"} == {"BBB-USD", "CCC-USD"}
+    assert {name for channel, name in args if channel == "instruments"} == {"SPOT", "SWAP", "FUTURES", "OPTION"}
 
 
 def test_shared_streams_are_on_the_first_socket_only() -> None:
