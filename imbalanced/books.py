@@ -21,7 +21,7 @@ from imbalanced.events import (
 )
 from imbalanced.lane import Lane
 from imbalanced.proofs import CHECKSUM, SEQUENCE, Proofs
-from imbalanced.states import Cause, State
+from imbalanced.states import Cause
 from imbalanced.streams import BOOK
 from imbalanced.venues.codec import Chain, Source
 from imbalanced.venues.diff import Diff
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from imbalanced.events import Frame, Instrument
     from imbalanced.links import Links
     from imbalanced.timers import Timers
-    from imbalanced.venues.codec import Codec, Command, Gone, Image, ImageFailed
+    from imbalanced.venues.codec import Codec, Command, Gone, Image
 
 S = 1_000_000_000
 
@@ -167,17 +167,6 @@ class Books:
         elif outcome == sync.STALE:
             self.attempt_failed(lane, GapKind.STALE_SNAPSHOT, frame, events)
 
-    def image_failed(self, failure: ImageFailed, frame: Frame, events: list[Any]) -> None:
-        """The image that was asked for did not come."""
-        lane = self.find(failure.symbol, frame)
-        if lane is None:
-            return
-        self.notice("rest_error", failure.why, frame, events, instrument=lane.instrument.symbol)
-        if failure.gone:
-            self.close(lane, failure.why, frame, events)
-        else:
-            self.attempt_failed(lane, GapKind.SNAPSHOT_FAILED, frame, events)
-
     def gone(self, message: Gone, frame: Frame, events: list[Any]) -> None:
         """The venue itself begins the book anew."""
         lane = self.find(message.symbol, frame)
@@ -212,42 +201,6 @@ class Books:
         """Lose a book and ask for nothing: its socket is gone, or the venue does not trade it."""
         self.lose(lane, kind, detail, frame, events)
         lane.sync.idle()
-
-    def halt(self, lane: Lane, by: str, why: str, frame: Frame, events: list[Any]) -> None:
-        """Somebody says that the symbol does not trade: nothing is asked of it until all who did take it back."""
-        if lane.state is State.CLOSED:
-            return
-        if not lane.halts:
-            self._rest_aloud(lane, GapKind.HALTED, why, frame, events)
-        lane.halts[by] = why
-
-    def resume(self, lane: Lane, by: str, frame: Frame) -> None:
-        """Who said that the symbol does not trade takes it back."""
-        if lane.halts.pop(by, None) is not None and not lane.halts and lane.state is State.HALTED:
-            lane.enter(Cause.RESUMED)
-            lane.forgive(frame.recv_ns)
-            lane.sync.begin()
-            self.prepare(lane, frame.recv_ns)
-
-    def _rest_aloud(self, lane: Lane, kind: GapKind, detail: str, frame: Frame, events: list[Any]) -> None:
-        if not lane.valid:  # nobody else would hear of it
-            self.notice(kind, detail, frame, events, instrument=lane.instrument.symbol)
-        self.rest(lane, kind, detail, frame, events)
-
-    def close(self, lane: Lane, detail: str, frame: Frame, events: list[Any]) -> None:
-        """The venue does not have this symbol any more: leave it, and the socket if nothing else is on it."""
-        if lane.state is State.CLOSED:
-            return
-        self._rest_aloud(lane, GapKind.SYMBOL_GONE, detail, frame, events)
-        plan = self._links.plans.get(lane.conn)
-        if plan is None or lane.instrument.venue_symbol not in plan.books:
-            return
-        self._links.send(lane.conn, self.codec.unsubscribe(lane.instrument.venue_symbol))
-        left = [self.lanes[symbol] for symbol in plan.books if self.lanes[symbol].state is not State.CLOSED]
-        if left:
-            self._links.shrink(lane.conn, [one.instrument for one in left])
-        else:
-            self._links.drop(lane.conn, GapKind.SYMBOL_GONE)
 
     def prepare(self, lane: Lane, now_ns: int) -> None:
         """A book is being collected: ask for its image when due, with or without diffs before it."""

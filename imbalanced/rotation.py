@@ -107,7 +107,11 @@ class Rotation:
     def due(self, conn: int, now_ns: int) -> None:
         """A timer: is this socket old enough to be rotated?"""
         opened_ns = self._links.up_ns.get(conn)
-        if opened_ns is not None and now_ns - opened_ns >= self.lifetime_ns():
+        if opened_ns is None or now_ns - opened_ns < self.lifetime_ns():
+            return
+        if conn in self.active:  # it has just taken over itself
+            self._timers.at(now_ns + OVERLAP_NS, "rotate", str(conn))
+        else:
             self.begin(conn, now_ns)
 
     def lifetime_ns(self) -> int:
@@ -169,6 +173,9 @@ class Rotation:
 
     def _force(self, handover: Handover, lane: Lane, reason: str, frame: Frame, events: list[Any]) -> None:
         """The old socket is of no use: what is not over is lost, and begun anew on the twin."""
+        if not lane.wanted:
+            lane.conn = handover.new
+            return
         self._books.rest(lane, GapKind.SOCKET_CLOSED, reason, frame, events)
         lane.conn = handover.new
         if handover.new in self._links.up_ns:
@@ -229,7 +236,9 @@ class Rotation:
         lane = self._books.lanes.get(message.symbol)
         if lane is None or lane.conn == frame.conn:
             return False
-        if frame.conn == handover.new and message.symbol in handover.left:
+        if not lane.wanted:
+            self._over(handover, lane, frame.recv_ns)  # it has nothing to lose
+        elif frame.conn == handover.new and message.symbol in handover.left:
             take(handover, lane, message, frame, events)
         return True  # else: of the old socket, when the book is over
 

@@ -5,7 +5,8 @@ nothing, waits for nothing and reads no clock: time is ``frame.recv_ns``, a time
 comes back as a frame, and a REST answer is a frame too. So the same frames give the same events, live or replayed.
 
 The rooms: ``links.py`` (sockets), ``books.py`` (a book lost and found), ``proofs.py`` (proofs that rot), ``watch.py``
-(silence), ``rotation.py`` (one socket takes over from another). Here frames and messages are led to them.
+(silence), ``rotation.py`` (one socket takes over from another), ``rulings.py`` (refusals, halts, symbols that are
+gone). Here frames and messages are led to them.
 
 A book is in one of these states, and goes from one to the next as ``states.py`` says::
 
@@ -44,7 +45,6 @@ How a book is lost and found again, smallest scope first::
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,6 +63,7 @@ from imbalanced.events import (
 )
 from imbalanced.links import Links
 from imbalanced.rotation import Rotation
+from imbalanced.rulings import Rulings
 from imbalanced.states import Cause, State
 from imbalanced.streams import CONTEXT, TRADES
 from imbalanced.timers import Timers
@@ -93,9 +94,6 @@ if TYPE_CHECKING:
     from imbalanced.proofs import Proofs
     from imbalanced.venues.codec import Codec, Command, LinkPlan
 
-# What may be the name of a symbol in the text of a refusal.
-NAMES = re.compile(r"[A-Za-z0-9/_-]+")
-
 
 class Session:
     """One venue's links and books. ``discover``: take symbols from the frames (a recording without a listing);
@@ -111,6 +109,7 @@ class Session:
         self.books = Books(codec, self.outbox, self.timers, self._links, discover=discover)
         self.lanes = self.books.lanes
         self.watch = Watch(self.books, self._links, self.timers, provides)
+        self.rulings = Rulings(self.books, self._links)
         self.rotation = Rotation(self.books, self._links, self.timers)
         self._rotating = self.rotation.active
         self._by_kind: dict[str, Callable[[Frame, list[Any]], None]] = {
@@ -126,15 +125,15 @@ class Session:
             Diff: self.books.diff,
             Print: self._print,
             Image: self.books.image,
-            ImageFailed: self.books.image_failed,
+            ImageFailed: self.rulings.image_failed,
             Reply: self._reply,
             Door: self._door,
             SocketGap: self._socket_gap,
             Gone: self.books.gone,
             Context: self._context,
             Forced: self._forced,
-            Answer: self._answer,
-            Trading: self._trading,
+            Answer: self.rulings.answer,
+            Trading: self.rulings.trading,
             ClosingSoon: self._closing_soon,
             Listing: self._listing,
         }
@@ -184,11 +183,11 @@ class Session:
         begins = not self.links
         for symbol, lane in self.lanes.items():
             if symbol not in listed:
-                self.books.close(lane, "not listed any more", frame, events)
+                self.rulings.close(lane, "not listed any more", frame, events)
             elif listed[symbol].active:
-                self.books.resume(lane, "list", frame)
+                self.rulings.resume(lane, "list", frame)
             else:
-                self.books.halt(lane, "list", "listed as not trading", frame, events)
+                self.rulings.halt(lane, "list", "listed as not trading", frame, events)
         new = [one for symbol, one in listed.items() if one.active and symbol not in self.lanes]
         for one in new:
             self.books.add(one)
@@ -364,37 +363,6 @@ class Session:
                 sign=message.sign,
             )
         )
-
-    # -- what the venue says of its own service ------------------------------------------------------------------------
-
-    def _answer(self, answer: Answer, frame: Frame, events: list[Any]) -> None:
-        """An acknowledgement proves nothing; a refusal is told, and is the affair of the symbols that it names."""
-        symbols = answer.symbols or tuple(dict.fromkeys(NAMES.findall(answer.error)))
-        named = [self.lanes[symbol] for symbol in symbols if symbol in self.lanes]
-        if not answer.error:
-            for lane in named or self.books.of(frame.conn):
-                lane.enter(Cause.ACKNOWLEDGED)
-            return
-        for lane in named:
-            self.books.notice("subscribe_error", answer.error, frame, events, instrument=lane.instrument.symbol)
-            if answer.gone:
-                self.books.close(lane, answer.error, frame, events)
-            else:
-                self.books.attempt_failed(lane, GapKind.SUBSCRIBE_REFUSED, frame, events, answer.error)
-        if not named:
-            self.books.notice("subscribe_error", answer.error, frame, events, instrument=", ".join(answer.symbols))
-
-    def _trading(self, message: Trading, frame: Frame, events: list[Any]) -> None:
-        by, lanes = "venue", self.books.of(frame.conn)
-        if message.symbol:
-            by, lanes = "symbol", [self.lanes[message.symbol]] if message.symbol in self.lanes else []
-        for lane in lanes:
-            if message.state == "gone":
-                self.books.close(lane, message.why, frame, events)
-            elif message.state == "halted":
-                self.books.halt(lane, by, message.why, frame, events)
-            else:
-                self.books.resume(lane, by, frame)
 
 
 def _ignored(lane: Lane, message: Print, frame: Frame, why: Any) -> TradeIgnored:

@@ -39,6 +39,7 @@ ORDER = (
     "books",
     "watch",
     "rotation",
+    "rulings",
     "session",
     "across",
     "metrics.metric",

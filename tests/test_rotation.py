@@ -13,6 +13,7 @@ from toy_venue import ToyCodec
 
 from imbalanced.events import BookChanged
 from imbalanced.rotation import OVERLAP_NS, PROGRESS_NS, RETRY_NS, ROTATE_AT, Overlap
+from imbalanced.states import State
 from imbalanced.venues.codec import Chain, Forced, Print, Send, Source
 
 OVERLAP_S = OVERLAP_NS // S + 1
@@ -258,6 +259,19 @@ def test_a_book_that_is_lost_meanwhile_is_proven_on_the_twin() -> None:
     assert two.at(2, 14) == []
     assert two.session.lanes["AAAUSDT"].conn == 2
     assert two.image(14)[1] == "BookValid AAA/USDT 14"
+
+
+def test_a_halt_and_a_delisting_go_over_as_they_are() -> None:
+    toys = Toys(Source.STREAM, "AAAUSDT", "BBBUSDT")
+    toys.tell(1, "trading", state="halted")
+    toys.tell(1, "trading", "BBBUSDT", state="gone")
+    toys.tell(2, "image", last=9)
+    toys.tell(2, "image", "BBBUSDT", last=9)
+    lanes = toys.session.lanes
+    assert [(lane.state, lane.conn) for lane in lanes.values()] == [(State.HALTED, 2), (State.CLOSED, 2)]
+    assert toys.close("cut", conn=1) == ["LinkDown 1 cut"]
+    toys.tell(2, "trading", state="trading")
+    assert toys.asked() == ["Send 2", "Send 2"]
 
 
 def test_a_notice_is_heard_once() -> None:

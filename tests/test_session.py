@@ -9,11 +9,11 @@ import pytest
 from conversation import ASKS, BIDS, Conversation, diff_text, trade_text
 from toy_venue import ToyCodec
 
+from imbalanced.books import IMAGE_TIMEOUT_NS, S
 from imbalanced.events import BookReplaced, Frame, Trade
 from imbalanced.jsontext import status_json
 from imbalanced.rotation import ROTATE_AT
 from imbalanced.sinks.meters import Meters
-from imbalanced.books import IMAGE_TIMEOUT_NS, S
 from imbalanced.venues.codec import Chain, CodecError, Send, Source
 from imbalanced.watch import FIRST_DATA_NS
 
