@@ -65,7 +65,6 @@ from imbalanced.links import Links
 from imbalanced.rotation import Rotation
 from imbalanced.rulings import Rulings
 from imbalanced.states import Cause, State
-from imbalanced.streams import CONTEXT, TRADES
 from imbalanced.timers import Timers
 from imbalanced.venues.codec import (
     Answer,
@@ -106,6 +105,7 @@ class Session:
         self.outbox: list[Command] = []
         self.timers = Timers(self.venue, self.outbox)
         self._links = Links(codec, self.outbox, self.timers)
+        self._heard_ns = self._links.heard_ns
         self.books = Books(codec, self.outbox, self.timers, self._links, discover=discover)
         self.lanes = self.books.lanes
         self.watch = Watch(self.books, self._links, self.timers, provides)
@@ -272,7 +272,7 @@ class Session:
         for message in messages:
             kind = type(message)
             if kind is not Answer:
-                self._links.heard_ns[frame.conn] = frame.recv_ns
+                self._heard_ns[frame.conn] = frame.recv_ns
             if rotating and self.rotation.takes(message, frame, events):
                 continue
             self._by_message[kind](message, frame, events)
@@ -291,7 +291,7 @@ class Session:
                 self.books.again(doubtful, GapKind.PARSE_ERROR, error.why, frame, events)
 
     def _print(self, message: Print, frame: Frame, events: list[Any]) -> None:
-        lane = self.books.find(message.symbol, frame)
+        lane = self.lanes.get(message.symbol) or self.books.find(message.symbol, frame)
         if lane is None:
             return
         # A venue may print one trade on several streams: the first stream heard is the one that counts.
@@ -308,11 +308,15 @@ class Session:
         elif self.codec.trades_count_up and 0 <= lane.trade_id < trade_id - 1:
             lost = f"{lane.trade_id + 1}..{trade_id - 1}"
             self.books.notice("trade_gap", lost, frame, events, instrument=lane.instrument.symbol)
-        lane.trade_id = max(trade_id, lane.trade_id)
+        if trade_id > lane.trade_id:
+            lane.trade_id = trade_id
         if message.why_not == "history":
             events.append(_ignored(lane, message, frame, "history"))
             return
-        self.watch.heard(lane, TRADES, frame, events)
+        stream = lane.trades
+        stream.heard(frame.recv_ns)
+        if stream.state:
+            self.watch.spoke(lane, stream, frame, events)
         if message.why_not:
             events.append(_ignored(lane, message, frame, "not_market"))
             return
@@ -332,7 +336,9 @@ class Session:
     def _context(self, message: Context, frame: Frame, events: list[Any]) -> None:
         lane = self.books.find(message.symbol, frame)
         if lane is not None:
-            self.watch.heard(lane, CONTEXT, frame, events)
+            lane.context.heard(frame.recv_ns)
+            if lane.context.state:
+                self.watch.spoke(lane, lane.context, frame, events)
             events.append(
                 Mark(
                     venue=self.venue,

@@ -113,17 +113,28 @@ class Stream:
         self.interval_ns = 0.0
         self.longest_ns = 0.0
         self.rate = Rate()
+        self._looked_ns = 0
+        self._known_count = 0
+        self._known_ns = 0
 
     def heard(self, now_ns: int) -> None:
-        """A message came."""
-        if self.heard_ns:
-            gap = now_ns - self.heard_ns
-            if gap:
-                kept = 0.5 ** (gap / LONGEST_HALF_NS)
-                self.longest_ns = max(gap, self.longest_ns * kept)
-            self.interval_ns += (gap - self.interval_ns) / min(self.count, 64)
+        """A message came. What is usual is worked out once a second (``look``), not here: prints come in thousands."""
+        if self.heard_ns and now_ns - self.heard_ns > self.longest_ns:
+            self.longest_ns = now_ns - self.heard_ns
         self.count += 1
         self.heard_ns = now_ns
+
+    def look(self, now_ns: int) -> None:
+        """Learn from what came since the last look."""
+        if self._looked_ns:
+            self.longest_ns *= 0.5 ** ((now_ns - self._looked_ns) / LONGEST_HALF_NS)
+        self._looked_ns = now_ns
+        news = self.count - self._known_count
+        if news and self._known_ns:
+            each = (self.heard_ns - self._known_ns) / news
+            self.interval_ns += (each - self.interval_ns) * min(max(news / 64, news / (self.count - 1)), 1.0)
+        if news:
+            self._known_count, self._known_ns = self.count, self.heard_ns
 
     def overdue(self, now_ns: int) -> bool:
         """Silent for longer than anything in its own past explains."""

@@ -130,6 +130,7 @@ class Watch:
         if lane.valid and not lane.sync.unchained and now_ns - lane.since_ns >= BACK_NS:
             self._books.proofs.lives()
         for stream in (lane.trades, lane.context):
+            stream.look(now_ns)
             if stream.state != "silent" and stream.overdue(now_ns):
                 why = f"no data in {(now_ns - stream.heard_ns) // S} s, usual are {stream.interval_ns / S:.3g} s"
                 if stream.state != "stale":
@@ -174,9 +175,8 @@ class Watch:
         events += lane.tell(BOOK, word, why, frame.recv_ns)
         self._books.again(lane, kind, why, frame, events)
 
-    def heard(self, lane: Lane, channel: str, frame: Frame, events: list[Any]) -> None:
-        """A message of a stream that is no book's."""
-        stream = lane.streams[channel]
-        stream.heard(frame.recv_ns)
+    @staticmethod
+    def spoke(lane: Lane, stream: Stream, frame: Frame, events: list[Any]) -> None:
+        """A stream of which something was told has spoken."""
         if stream.state in ("silent", "stale") and not stream.rate.thin:
-            events += lane.tell(channel, "live", "", frame.recv_ns)
+            events += lane.tell(stream.channel, "live", "", frame.recv_ns)
