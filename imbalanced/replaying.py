@@ -104,7 +104,7 @@ def replay_files(
         told.open(stack)
         bar = _bar(stack) if progress and Console(stderr=True).is_terminal else None
         try:
-            for files, seq in _runs(captures, heads):
+            for files, seq in runs(captures, heads):
                 pipeline = Pipeline(chosen, discover=config is None and not own)
                 told.begin(pipeline, seq)
                 for number, frame, made in with_timers(_frames(files, bar, names), pipeline, own=own):
@@ -115,7 +115,7 @@ def replay_files(
     return told.summary(time.perf_counter() - started)
 
 
-def _runs(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], int]]:
+def runs(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], int]]:
     """The files of each run with its first ``seq``; files that are not ours are one recording."""
     runs: list[tuple[list[Path], int]] = []
     for path, head in zip(captures, heads, strict=True):

@@ -44,6 +44,7 @@ ORDER = (
     "config",
     "pipeline",
     "jsontext",
+    "coverage",
     "replay",
     # -- pure above, the outside below ---------------------------------------------------------------------------------
     "tape",
