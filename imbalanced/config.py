@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
 import yaml
-from msgspec import Struct
+from msgspec import Struct, structs
 from yaml import events as ev
 
 from imbalanced.options import (
@@ -246,6 +246,14 @@ class Config(Settings, frozen=True, kw_only=True):
         own = self.venues[venue].filters
         filters = self.filters if own is None else own
         return {name: options for name, options in filters.items() if options is not None}
+
+    def bare(self) -> Config:
+        """The same links and books, with nothing computed on them."""
+        venues = {
+            name: structs.replace(venue, metrics=None, detectors=None, filters=None)
+            for name, venue in self.venues.items()
+        }
+        return structs.replace(self, venues=venues, metrics=(), detectors=(), filters={})
 
 
 class Plugin(Protocol):

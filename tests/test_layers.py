@@ -45,6 +45,7 @@ ORDER = (
     "pipeline",
     "jsontext",
     "coverage",
+    "checkup",
     "replay",
     # -- pure above, the outside below ---------------------------------------------------------------------------------
     "tape",

@@ -61,8 +61,6 @@ def check(captures: tuple[Path, ...], *, as_json: bool, strict: bool) -> None:
 
 def read_all(captures: Sequence[Path], coverage: Coverage) -> None:
     """Every record through sessions without metrics or detectors. What was read before a bad record counts."""
-    from msgspec.structs import replace
-
     from imbalanced import tape
     from imbalanced.cli import tables
     from imbalanced.pipeline import Pipeline
@@ -74,7 +72,7 @@ def read_all(captures: Sequence[Path], coverage: Coverage) -> None:
     heads = [tape.head(path) for path in captures]
     own = None not in heads
     for files, _ in runs(captures, heads):
-        config = replace(default_config(files, known), metrics=(), detectors=(), filters={})
+        config = default_config(files, known).bare()
         pipeline = Pipeline(config, discover=not own)
         frames = (frame for path in files for frame in read_as_ours(path, names))
         for number, frame, made in with_timers(frames, pipeline, own=own):
