@@ -238,6 +238,17 @@ class Graded(Struct, frozen=True, kw_only=True):
     net: float
 
 
+class Ungraded(Struct, frozen=True, kw_only=True):
+    """An opened signal whose book was lost before these horizons had passed: what it was worth is not known."""
+
+    venue: str
+    instrument: str
+    recv_ns: int
+    kind: str
+    id: str
+    horizons_ms: tuple[int, ...]
+
+
 class MetricSnapshot(Struct, frozen=True, kw_only=True):
     """The latest values of one instrument's metrics. Conflated downstream: ``conflated`` says how many states it
     stands for.

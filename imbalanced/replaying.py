@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from imbalanced import tape
+from imbalanced import calibrations, tape
 from imbalanced.config import Config, Tables, load
 from imbalanced.events import Frame, Instrument, MetricSnapshot, Signal
 from imbalanced.jsontext import signal_json, snapshot_json
@@ -105,7 +105,8 @@ def replay_files(
         bar = _bar(stack) if progress and Console(stderr=True).is_terminal else None
         try:
             for files, seq in runs(captures, heads):
-                pipeline = Pipeline(chosen, discover=config is None and not own)
+                began = calibrations.load(chosen.grading.calibration, _began(files[0]) if own else None)
+                pipeline = Pipeline(chosen, discover=config is None and not own, calibration=began)
                 told.begin(pipeline, seq)
                 for number, frame, made in with_timers(_frames(files, bar, names), pipeline, own=own):
                     told.take(number, frame, made)
@@ -113,6 +114,12 @@ def replay_files(
             # What was read before a record that cannot be read stands.
             told.finish()
     return told.summary(time.perf_counter() - started)
+
+
+def _began(path: Path) -> str:
+    """The name of the calibration that the run behind a recording of ours began from; ``none`` for none."""
+    head = tape.head(path)
+    return head.calibration or "none" if head else "none"
 
 
 def runs(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], int]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import structs
 
-from imbalanced import __version__, book, embedded, ending, logs, systemd
+from imbalanced import __version__, book, calibrations, embedded, ending, logs, systemd
 from imbalanced.config import ConfigError
 from imbalanced.events import (
     BookInvalid,
@@ -82,7 +82,10 @@ class Service:
             self.journal = Journal.open(self.config.journal.path, self.config.journal.keep_s * S)
             stack.callback(self.journal.close)
             self._close_what_a_crash_left()
-            self.intake = Intake(self.config, self.log, self._tell, lambda: self.journal.last_seq + 1)
+            calibration = calibrations.load(self.config.grading.calibration)
+            if calibration is not None:
+                self.log.info("calibration", name=calibration.digest(), cells=len(calibration.cells))
+            self.intake = Intake(self.config, self.log, self._tell, lambda: self.journal.last_seq + 1, calibration)
             self.intake.on_listed = lambda venue, listed: self.meters.declare(
                 books=[(venue, one.symbol) for one in listed]
             )
@@ -134,6 +137,7 @@ class Service:
         self.status.stopping = True
         deadline = asyncio.get_running_loop().time() + self.config.shutdown_s * 0.8
         await self.intake.end()
+        self._save_calibration()
         for outlet in self.outlets:
             outlet.finish()
         left = max(deadline - asyncio.get_running_loop().time(), 0.1)
@@ -143,6 +147,18 @@ class Service:
             task.cancel()
         await self.http.stop()
         self.log.info("stopped", last_seq=self.journal.last_seq)
+
+    def _save_calibration(self) -> None:
+        """What this run has learned of its signals, for the next one. A disk that refuses it must not stop the stop."""
+        folder = self.config.grading.calibration.dir
+        if folder is None:
+            return
+        try:
+            name = calibrations.save(folder, self.intake.pipeline.track.frozen())
+        except OSError as error:
+            self.log.error("calibration_not_written", folder=folder, why=error.strerror or str(error))
+        else:
+            self.log.info("calibration_written", folder=folder, name=name)
 
     def reload(self, read: Callable[[], Config]) -> None:
         """SIGHUP: take from a configuration what can be taken while running, and say what cannot."""

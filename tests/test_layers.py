@@ -35,6 +35,7 @@ ORDER = (
     "metrics.metric",
     "metrics.*",
     "metrics",
+    "detect.confidence",
     "detect.standardiser",
     "detect.detector",
     "detect.flow",
@@ -49,6 +50,7 @@ ORDER = (
     "replay",
     # -- pure above, the outside below ---------------------------------------------------------------------------------
     "tape",
+    "calibrations",
     "journal",
     "backoff",
     "instruments",
