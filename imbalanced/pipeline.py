@@ -20,12 +20,14 @@ from imbalanced.detect.desk import Desk
 from imbalanced.detect.detector import make as make_detector
 from imbalanced.detect.filters import Moment
 from imbalanced.detect.grading import Grader
-from imbalanced.detect.signals import build, decimal_text, mid_text, signal_id
+from imbalanced.detect.signals import build, decimal_text, explained, mid_text, signal_id
 from imbalanced.events import (
     BookChanged,
     BookInvalid,
     BookReplaced,
     BookValid,
+    Explained,
+    FilterAnswer,
     Liquidation,
     Mark,
     MetricSnapshot,
@@ -248,12 +250,24 @@ class Pipeline:
             signal = self._trusted(seat, self._signal(seat, detector, said, frame))
             out.append(signal)
             if said == OPEN:
+                out.append(self._explained(seat, detector, signal, frame))
                 seat.grader.opened(signal, seat.desk.book, seat.desk.book_ns)
 
     def _refusal(self, seat: Seat, detector: Detector, frame: Frame) -> str:
         """The first filter that says no; empty when none does."""
         now = Moment(seat.desk, seat.valid_since_ns, frame.recv_ns)
         return next((name for name, one in seat.filters.items() if not one.check(detector, now)), "")
+
+    def _explained(self, seat: Seat, detector: Detector, signal: Signal, frame: Frame) -> Explained:
+        return explained(
+            detector,
+            signal,
+            frame=frame,
+            book=seat.desk.book,
+            scale=seat.instrument.price_scale,
+            values=seat.desk.values(seat.names),
+            answers=[FilterAnswer(name=name, verdict="pass") for name in seat.filters],
+        )
 
     def _muted(self, seat: Seat, detector: Detector, frame: Frame) -> str:
         """A kind that has stopped to earn is held back where that is wished, and graded in silence, so that it can

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from imbalanced import calibrations, tape
 from imbalanced.config import Config, Tables, load
-from imbalanced.events import Frame, Instrument, MetricSnapshot, Signal
+from imbalanced.events import Explained, Frame, Graded, Instrument, MetricSnapshot, Signal
+from imbalanced.journal import About, Entry, entry_of
 from imbalanced.jsontext import signal_json, snapshot_json
 from imbalanced.pipeline import Pipeline
 from imbalanced.replay import Tally, with_timers
@@ -114,6 +115,44 @@ def replay_files(
             # What was read before a record that cannot be read stands.
             told.finish()
     return told.summary(time.perf_counter() - started)
+
+
+def explain_files(id_: str, captures: Sequence[Path], config: Config | None, tables: Tables) -> About | None:
+    """One signal with everything about it, as these files give it; None when they do not. Reads no further than it
+    must.
+    """
+    heads = [tape.head(path) for path in captures]
+    own = None not in heads
+    chosen = config or default_config(captures, tables)
+    names = recorded_names(tables)
+    entries: list[Entry] = []
+    explanation: Explained | None = None
+    grades: list[Graded] = []
+    for files, first_seq in runs(captures, heads):
+        began = calibrations.load(chosen.grading.calibration, _began(files[0]) if own else None)
+        pipeline = Pipeline(chosen, discover=config is None and not own, calibration=began)
+        seq, ungraded = first_seq - 1, False
+        for _, _, made in with_timers(_frames(files, None, names), pipeline, own=own):
+            for output in made:
+                kind = type(output)
+                seq += kind is Signal
+                if getattr(output, "id", None) != id_:
+                    continue
+                if kind is Signal:
+                    entries.append(entry_of(structs.replace(output, seq=seq)))
+                elif kind is Explained:
+                    explanation = output
+                elif kind is Graded:
+                    grades.append(output)
+                else:
+                    ungraded = True
+            horizons_ms = {*chosen.grading.horizons_ms, explanation.options["horizon_ms"]} if explanation else ()
+            closed = bool(entries) and entries[-1].event == "close"
+            if closed and (ungraded or len(grades) >= len(horizons_ms)):
+                break
+        if entries:
+            return About(entries=entries, explanation=explanation, grades=grades)
+    return None
 
 
 def _began(path: Path) -> str:

@@ -16,8 +16,10 @@ from imbalanced.config import ConfigError
 from imbalanced.events import (
     BookInvalid,
     BookValid,
+    Explained,
     Frame,
     GapKind,
+    Graded,
     Notice,
     ResyncEnded,
     Signal,
@@ -257,16 +259,19 @@ class Service:
             return
         signals = [output for output in outputs if type(output) is Signal]
         if signals:
-            signals = self.journal.append(signals)
+            signals = self.journal.append(signals, [one for one in outputs if type(one) is Explained])
             self.meters.signal_latency.observe((time.time_ns() - frame.recv_ns) * 1e-9)
             for one in signals:
                 self.meters.observe(one)
                 self.log.info(f"signal_{one.event}", seq=one.seq, kind=one.kind, side=one.side, venue=one.venue,
                               instrument=one.instrument, score=round(one.score, 2))  # fmt: skip
             self.hub.notify()
+        graded = [output for output in outputs if type(output) is Graded]
+        if graded:
+            self.journal.grade(graded)
         for output in outputs:
             kind = type(output)
-            if kind is Signal:
+            if kind is Signal or kind is Explained:
                 continue
             self.meters.observe(output)
             self.hub.publish(output)

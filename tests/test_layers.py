@@ -57,6 +57,7 @@ ORDER = (
     "transports*",
     "connector",
     "intake",
+    "explanation",
     "sinks*",
     "sim*",
     "status",
