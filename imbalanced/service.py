@@ -14,6 +14,7 @@ from msgspec import structs
 from imbalanced import __version__, book, calibrations, embedded, ending, logs, systemd
 from imbalanced.config import ConfigError
 from imbalanced.events import (
+    BookChanged,
     BookInvalid,
     BookValid,
     Explained,
@@ -25,6 +26,7 @@ from imbalanced.events import (
     Signal,
     StreamState,
     Suppressed,
+    Trade,
 )
 from imbalanced.intake import Intake
 from imbalanced.journal import Journal
@@ -255,8 +257,17 @@ class Service:
             meter.frames += 1
             meter.frame_bytes += len(frame.data)
             meter.pipeline.observe((time.time_ns() - frame.recv_ns) * 1e-9)
-        if not outputs:
-            return
+        rare: list[Any] = []
+        for output in outputs:
+            # Of nearly all frames this is all there is: a book that changed, a trade.
+            if type(output) is BookChanged or type(output) is Trade:
+                self.meters.observe(output)
+            else:
+                rare.append(output)
+        if rare:
+            self._tell_rare(rare, frame)
+
+    def _tell_rare(self, outputs: list[Any], frame: Frame) -> None:
         signals = [output for output in outputs if type(output) is Signal]
         if signals:
             signals = self.journal.append(signals, [one for one in outputs if type(one) is Explained])
