@@ -4,6 +4,7 @@ PYTHON ?= python3
 CONFIG ?= config/demo.yaml
 JOBS   ?= 2
 ARGS   ?=
+MINUTES ?= 10
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -14,7 +15,7 @@ COMPILED := $(shell grep -rl --include='*.py' '^\# cython:' imbalanced) $(shell 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint fmt types bench docs dist clean FORCE
+.PHONY: help setup run test lint fmt types bench soak docs dist clean FORCE
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -40,6 +41,9 @@ types: setup ## mypy --strict
 
 bench: setup ## benchmarks as ratios; JSON=FILE also writes them
 	$(BIN)/python -m benchmarks $(if $(JSON),--json $(JSON)) $(ARGS)
+
+soak: setup ## the daemon under load and faults; MINUTES=10, JSON=FILE
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(JSON),--json $(JSON)) $(ARGS)
 
 docs: setup ## the reference pages in docs/, from the code
 	$(BIN)/python -m docs.generate

@@ -27,6 +27,7 @@ from imbalanced.options import Doc, Field, dump, fields_of, read
 from imbalanced.sinks import meters
 from imbalanced.sinks.prometheus import Prometheus, PrometheusOptions
 from imbalanced.sinks.subscriber import CLOSES
+from imbalanced.streams import CHANNELS
 from imbalanced.venues import VENUES
 from imbalanced.venues.diff import Diff
 
@@ -600,11 +601,15 @@ def prometheus_page() -> str:
             rows.append((f"`{name}`", family.type, by or "–", text))
     labels = [
         ("`venue`", "the venues of the configuration"),
-        ("`state` of books", _words(meters.BOOK_STATES) + "; `pending` is configured and not listed yet, `live` and `suspect` are trusted"),
+        (
+            "`state` of books",
+            _words(meters.BOOK_STATES)
+            + "; `pending` is configured and not listed yet, `live` and `suspect` are trusted",
+        ),
         ("`state` of streams", _words(meters.STREAM_STATES)),
         ("`side`", _words(meters.SIDES)),
         ("`instrument`", "the instruments of the configuration, as unified symbols"),
-        ("`channel`", "`book`"),
+        ("`channel`", _words(CHANNELS)),
         ("`proof`", _words(sorted({check for name, one in VENUES.items() for check in one.codec(name).checks}))),
         ("`result`", _words(meters.RESYNC_RESULTS)),
         ("`kind` of gaps", "below"),

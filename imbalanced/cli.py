@@ -36,9 +36,12 @@ class Lazy(NamedTuple):
 
 
 LAZY = {
+    "doctor": Lazy("imbalanced.verbs.doctor", "doctor_command", "Connect as run would, and say what is missing."),
+    "explain": Lazy("imbalanced.verbs.explain", "explain_command", "Why a signal was opened, and what came of it."),
     "journal": Lazy("imbalanced.verbs.journal", "journal_command", "Verify the journal, see its end, export it."),
     "record": Lazy("imbalanced.verbs.record", "record_command", "Every frame as it comes, into rotating files."),
     "resync": Lazy("imbalanced.verbs.resync", "resync_command", "Have a running daemon prove one book again."),
+    "tape": Lazy("imbalanced.verbs.tape", "tape_command", "Recordings: coverage, gaps, holes in the trade ids."),
     "sim": Lazy("imbalanced.sim.cli", "sim_command", "Simulated exchanges that speak the venues' real protocols."),
 }
 

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
 import yaml
-from msgspec import Struct
+from msgspec import Struct, structs
 from yaml import events as ev
 
 from imbalanced.options import (
@@ -154,10 +154,27 @@ class VenueSettings(Struct, frozen=True, kw_only=True):
                 raise ValueError(f"each instrument once ({twice[0]} is there again)")
 
 
+class Calibrations(Struct, frozen=True, kw_only=True):
+    dir: Annotated[str | None, Doc("folder of calibrations: an orderly stop writes the next one; null writes none")] = (
+        None
+    )
+    start: Annotated[str, Doc("the one to begin from: `latest`, `none`, or its name of 16 hex digits")] = "latest"
+
+    def __post_init__(self) -> None:
+        if self.start not in ("latest", "none") and not re.fullmatch("[0-9a-f]{16}", self.start):
+            raise ValueError(f"start: latest, none or 16 hex digits, not {self.start!r}")
+        if self.dir is None and self.start not in ("latest", "none"):
+            raise ValueError("dir: the folder in which the calibration is")
+
+
 class Grading(Struct, frozen=True, kw_only=True):
     latency_ms: Annotated[Millis0, Doc("from a signal to the entry it is graded on")] = 50
     horizons_ms: Annotated[tuple[Millis, ...], Doc("from entry to exit")] = (1_000, 5_000, 30_000, 300_000)
     round_trip_cost_bps: Annotated[NonNegative, Doc("fees and slippage of entry and exit together")] = Decimal(4)
+    mute_degraded: Annotated[bool, Doc("hold back a kind on an instrument where it has stopped to earn")] = False
+    calibration: Annotated[Calibrations, Doc("where confidence begins, and where an orderly stop writes it")] = (
+        Calibrations()
+    )
 
     def __post_init__(self) -> None:
         if not self.horizons_ms or list(self.horizons_ms) != sorted(set(self.horizons_ms)):
@@ -246,6 +263,14 @@ class Config(Settings, frozen=True, kw_only=True):
         own = self.venues[venue].filters
         filters = self.filters if own is None else own
         return {name: options for name, options in filters.items() if options is not None}
+
+    def bare(self) -> Config:
+        """The same links and books, with nothing computed on them."""
+        venues = {
+            name: structs.replace(venue, metrics=None, detectors=None, filters=None)
+            for name, venue in self.venues.items()
+        }
+        return structs.replace(self, venues=venues, metrics=(), detectors=(), filters={})
 
 
 class Plugin(Protocol):
@@ -774,7 +799,7 @@ def fingerprint(config: Config) -> str:
             name: {"instruments": _instruments(venue), **_parts(venue, "plain")}
             for name, venue in config.venues.items()
         },
-        "grading": dump(config.grading, "plain"),
+        "grading": {name: value for name, value in dump(config.grading, "plain").items() if name != "calibration"},
         "clock_ms": config.clock_ms,
         **_parts(config, "plain"),
     }

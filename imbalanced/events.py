@@ -16,7 +16,7 @@ Nothing here belongs to one venue, metric or sink.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -239,6 +239,48 @@ class Graded(Struct, frozen=True, kw_only=True):
     horizon_ms: int
     gross: float
     net: float
+
+
+class Ungraded(Struct, frozen=True, kw_only=True):
+    """An opened signal whose book was lost before these horizons had passed: what it was worth is not known."""
+
+    venue: str
+    instrument: str
+    recv_ns: int
+    kind: str
+    id: str
+    horizons_ms: tuple[int, ...]
+
+
+class FilterAnswer(Struct, frozen=True, kw_only=True):
+    """What one filter said of an open. ``quality`` in [0, 1] scales the strength, ``told`` is its evidence."""
+
+    name: str
+    verdict: Literal["pass", "fail", "unknown"]
+    quality: float = 1.0
+    told: str = ""
+
+
+class Explained(Struct, frozen=True, kw_only=True):
+    """Why a signal was opened: everything that the decision saw, as of its frame. Not published, kept in the journal.
+
+    ``options`` are those of the detector, ``values`` the latest of the instrument's metrics, ``bids`` and ``asks`` the
+    best levels as texts, ``filters`` the whole chain in the order it was asked. ``frame`` finds it on a recording.
+    """
+
+    id: str
+    venue: str
+    instrument: str
+    kind: str
+    name: str
+    recv_ns: int
+    conn: int
+    frame: str
+    options: dict[str, Any]
+    values: dict[str, float | None]
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+    filters: list[FilterAnswer]
 
 
 class MetricSnapshot(Struct, frozen=True, kw_only=True):

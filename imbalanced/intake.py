@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from imbalanced.config import Config
+    from imbalanced.detect.confidence import Calibration
     from imbalanced.events import Instrument
     from imbalanced.instruments import Instruments
 
@@ -52,9 +53,10 @@ class Intake:
         log: FilteringBoundLogger,
         tell: Callable[[list[Any], Frame], None],
         next_seq: Callable[[], int] = lambda: 1,
+        calibration: Calibration | None = None,
     ) -> None:
         self.config = config
-        self.pipeline = Pipeline(config)
+        self.pipeline = Pipeline(config, calibration=calibration)
         self.connectors: dict[str, Connector] = {}
         self.missing: dict[str, str] = dict.fromkeys(config.venues, "instruments not loaded")
         self.on_listed: Callable[[str, tuple[Instrument, ...]], None] = lambda venue, instruments: None
@@ -71,7 +73,8 @@ class Intake:
             transport = TRANSPORTS[DEFAULT if settings.transport == "auto" else settings.transport]
             self.connectors[venue] = Connector(venue, limits, transport, self.feed, log=log, on_sent=self._sent)
         if config.record is not None:
-            self._recorder = Recorder(Path(config.record.dir), config.record.rotate_s * S, next_seq)
+            name = calibration.digest() if calibration else ""
+            self._recorder = Recorder(Path(config.record.dir), config.record.rotate_s * S, next_seq, name)
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Connect, list and tick as tasks of the owner's group; what goes wrong here ends that group."""

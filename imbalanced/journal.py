@@ -33,12 +33,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from msgspec import Struct, structs
 
-from imbalanced.events import Signal
+from imbalanced.events import Explained, Graded, Signal
 from imbalanced.jsontext import BadSignal, signal_from_json, signal_json
 
 __all__ = [
+    "About",
     "Entry",
     "Journal",
     "JournalError",
@@ -48,10 +50,11 @@ __all__ = [
     "JournalLocked",
     "JournalUnwritable",
     "Page",
+    "entry_of",
 ]
 
 APPLICATION_ID = 0x494D4231  # "IMB1", in the header of the file: `file journal.sqlite` shows it
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WEEK_NS = 7 * 24 * 3600 * 10**9
 TAIL_ENTRIES = 512  # kept in memory: sinks that are up to date, that is nearly always, read no SQL
 PRUNE_ROWS = 5_000  # per call, so that a call stays in the milliseconds
@@ -67,6 +70,14 @@ CREATE TABLE signals (
 );
 CREATE INDEX signals_id ON signals (id, seq);
 PRAGMA application_id = {APPLICATION_ID};
+"""
+# Version 2: why a signal was opened and what it was worth, for as long as its messages are kept.
+_SINCE_2 = f"""
+CREATE TABLE explanations (id TEXT PRIMARY KEY, json BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE grades (
+    id TEXT NOT NULL, horizon_ms INTEGER NOT NULL, gross REAL NOT NULL, net REAL NOT NULL, recv_ns INTEGER NOT NULL,
+    PRIMARY KEY (id, horizon_ms)
+) WITHOUT ROWID;
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 _COLUMNS = "seq, id, event, kind, side, venue, instrument, recv_ns, json"
@@ -112,6 +123,14 @@ class Entry(Struct, frozen=True, gc=False):
     text: bytes
 
 
+class About(Struct, frozen=True, kw_only=True):
+    """All that is kept of one signal: its messages in order, why it was opened, what it was worth."""
+
+    entries: list[Entry]
+    explanation: Explained | None
+    grades: list[Graded]
+
+
 class Page(Struct, frozen=True):
     """A piece of the journal with what a reader needs to place it."""
 
@@ -155,12 +174,12 @@ class Journal:
                 os.close(lock_fd)
             raise
 
-    def append(self, signals: Sequence[Signal]) -> list[Signal]:
+    def append(self, signals: Sequence[Signal], explained: Sequence[Explained] = ()) -> list[Signal]:
         """Write all or none, and return them with their ``seq``. Durable when it returns."""
         placed = [structs.replace(signal, seq=seq) for seq, signal in enumerate(signals, self._last + 1)]
         if not placed:
             return placed
-        entries = [_entry(signal) for signal in placed]
+        entries = [entry_of(signal) for signal in placed]
         opened = dict(self._open)
         rows = []
         for entry in entries:
@@ -173,10 +192,39 @@ class Journal:
             self._db.executemany(
                 f"INSERT INTO signals ({_COLUMNS}, open_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO explanations VALUES (?, ?)", [(one.id, _json(one)) for one in explained]
+            )
         self._open = opened
         self._last = placed[-1].seq
         self._tail.extend(entries)
         return placed
+
+    def grade(self, graded: Sequence[Graded]) -> None:
+        """What signals were worth."""
+        rows = [(one.id, one.horizon_ms, one.gross, one.net, one.recv_ns) for one in graded]
+        with _told(self.path, "grade"), self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO grades VALUES (?, ?, ?, ?, ?)", rows)
+
+    def about(self, id: str) -> About | None:
+        """Everything about one signal; None where there is none of that id."""
+        with _told(self.path, "read"):
+            entries = [
+                Entry(*row)
+                for row in self._db.execute(f"SELECT {_COLUMNS} FROM signals WHERE id = ? ORDER BY seq", (id,))
+            ]
+            if not entries:
+                return None
+            if self._value("PRAGMA user_version", int) < SCHEMA_VERSION:
+                return About(entries=entries, explanation=None, grades=[])
+            row = self._db.execute("SELECT json FROM explanations WHERE id = ?", (id,)).fetchone()
+            rows = self._db.execute(
+                "SELECT recv_ns, horizon_ms, gross, net FROM grades WHERE id = ? ORDER BY horizon_ms", (id,)
+            ).fetchall()
+        first = entries[0]
+        place = {"venue": first.venue, "instrument": first.instrument, "kind": first.kind, "id": id}
+        grades = [Graded(recv_ns=at, horizon_ms=ms, gross=gross, net=net, **place) for at, ms, gross, net in rows]
+        return About(entries=entries, explanation=_explained(self.path, row), grades=grades)
 
     def read(self, from_seq: int, limit: int = 1000) -> list[Entry]:
         """At most ``limit`` entries from ``from_seq`` (inclusive) on, in order."""
@@ -233,6 +281,12 @@ class Journal:
         if bound <= self._oldest:
             return 0
         with _told(self.path, "prune"), self._transaction():
+            for table in ("explanations", "grades"):
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE id IN (SELECT id FROM signals WHERE seq < ?) AND NOT EXISTS "
+                    f"(SELECT 1 FROM signals AS s WHERE s.id = {table}.id AND s.seq >= ?)",
+                    (bound, bound),
+                )
             gone = self._db.execute("DELETE FROM signals WHERE seq < ?", (bound,)).rowcount
         self._oldest = bound
         while self._tail and self._tail[0].seq < bound:
@@ -300,7 +354,8 @@ class Journal:
             raise
 
 
-def _entry(signal: Signal) -> Entry:
+def entry_of(signal: Signal) -> Entry:
+    """A signal as a line of the journal."""
     return Entry(
         signal.seq,
         signal.id,
@@ -312,6 +367,19 @@ def _entry(signal: Signal) -> Entry:
         signal.recv_ns,
         signal_json(signal),
     )
+
+
+def _json(explained: Explained) -> bytes:
+    return msgspec.json.encode(explained)
+
+
+def _explained(path: str, row: tuple[bytes] | None) -> Explained | None:
+    if row is None:
+        return None
+    try:
+        return msgspec.json.decode(row[0], type=Explained)
+    except msgspec.DecodeError as exc:
+        raise JournalForeign(f"{path}: damaged, an explanation does not read: {exc}") from exc
 
 
 def _connect(name: str, read_only: bool) -> sqlite3.Connection:
@@ -333,13 +401,16 @@ def _recognise(name: str, db: sqlite3.Connection, read_only: bool) -> None:
         db.execute("PRAGMA synchronous = FULL")
         epoch = new_epoch(time.time_ns(), secrets.randbits(80))
         # One transaction: a daemon killed here must not leave a file that is neither new nor ours.
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} INSERT INTO meta VALUES ('epoch', '{epoch}'); COMMIT;")
+        told = f"INSERT INTO meta VALUES ('epoch', '{epoch}');"
+        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {told} {_SINCE_2} COMMIT;")
         return
     if application_id != APPLICATION_ID:
         raise JournalForeign(f"{name}: a SQLite file, but not a journal of imbalanced; give another path")
-    if version != SCHEMA_VERSION:
-        raise JournalForeign(f"{name}: journal version {version}, this program knows {SCHEMA_VERSION}")
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise JournalForeign(f"{name}: journal version {version}, this program knows 1 to {SCHEMA_VERSION}")
     if not read_only:
+        if version < 2:
+            db.executescript(f"BEGIN IMMEDIATE; {_SINCE_2} COMMIT;")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
 

@@ -8,6 +8,7 @@ venue.
 from __future__ import annotations
 
 from decimal import Decimal
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -15,16 +16,19 @@ from msgspec.structs import replace
 from imbalanced.across import Across
 from imbalanced.config import fingerprint
 from imbalanced.detect import DETECTORS, FILTERS
+from imbalanced.detect.confidence import Confidence, Owner, Track
 from imbalanced.detect.desk import Desk
 from imbalanced.detect.detector import make as make_detector
 from imbalanced.detect.filters import Moment
 from imbalanced.detect.grading import Grader
-from imbalanced.detect.signals import build, decimal_text, mid_text, signal_id
+from imbalanced.detect.signals import build, decimal_text, explained, mid_text, signal_id
 from imbalanced.events import (
     BookChanged,
     BookInvalid,
     BookReplaced,
     BookValid,
+    Explained,
+    FilterAnswer,
     Liquidation,
     Mark,
     MetricSnapshot,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from imbalanced.config import Config
+    from imbalanced.detect.confidence import Calibration
     from imbalanced.detect.detector import Detector
     from imbalanced.detect.filters import Filter
     from imbalanced.events import Frame, Instrument
@@ -65,6 +70,7 @@ class Seat:
         self.checks: tuple[str, ...] = ()
         self.told_updates = 0
         self.grader = grader
+        self.trust: dict[str, Confidence] = {}
 
 
 def furnish(config: Config, venue: str, instrument: Instrument) -> tuple[Desk, list[str], dict[str, Filter]]:
@@ -83,11 +89,18 @@ def furnish(config: Config, venue: str, instrument: Instrument) -> tuple[Desk, l
 
 
 class Pipeline:
-    """One run's pure part. ``discover``: take instruments from the frames (recordings without a listing)."""
+    """One run's pure part. ``discover``: take instruments from the frames (recordings without a listing);
+    ``calibration``: where the confidence of signals begins.
+    """
 
-    def __init__(self, config: Config, *, discover: bool = False) -> None:
+    def __init__(self, config: Config, *, discover: bool = False, calibration: Calibration | None = None) -> None:
         self.config = config
         self.fingerprint = fingerprint(config)
+        self.track = Track(calibration)
+        if calibration is not None:
+            # What a signal rests on is the configuration and where its confidence began.
+            both = f"{self.fingerprint} {calibration.digest()}"
+            self.fingerprint = sha256(both.encode()).hexdigest()[:16]
         self.sessions: dict[str, Session] = {}
         self.seats: dict[tuple[str, str], Seat] = {}
         self._commands: list[Command] = []
@@ -156,7 +169,7 @@ class Pipeline:
     def _seated(self, venue: str, lane: Lane) -> Seat:
         desk, names, filters = furnish(self.config, venue, lane.instrument)
         grading = self.config.grading
-        grader = Grader(grading.latency_ms, grading.horizons_ms, float(grading.round_trip_cost_bps))
+        grader = Grader(grading.latency_ms, grading.horizons_ms, float(grading.round_trip_cost_bps), self.track)
         return Seat(lane, desk, names, filters, grader)
 
     # -- events --------------------------------------------------------------------------------------------------------
@@ -186,7 +199,7 @@ class Pipeline:
     def _book_invalid(self, event: BookInvalid, frame: Frame, out: list[Any]) -> None:
         seat = self.seat(event.venue, event.instrument)
         if seat is not None:
-            seat.grader.lost()
+            out.extend(seat.grader.lost(event.recv_ns))
             if seat.desk.book_invalid(event.recv_ns):
                 self._signals(seat, frame, out)
 
@@ -236,7 +249,7 @@ class Pipeline:
     def _signals(self, seat: Seat, frame: Frame, out: list[Any]) -> None:
         for detector, said in seat.desk.fired:
             if said == OPEN:
-                refusal = self._refusal(seat, detector, frame)
+                refusal = self._refusal(seat, detector, frame) or self._muted(seat, detector, frame)
                 if refusal:
                     detector.lifecycle.suppress()
                     out.append(
@@ -251,15 +264,50 @@ class Pipeline:
                     continue
                 detector.signal_id = signal_id(seat.instrument.venue, seat.instrument.symbol, detector, frame)
                 detector.opened_recv_ns = frame.recv_ns
-            signal = self._signal(seat, detector, said, frame)
+            signal = self._trusted(seat, self._signal(seat, detector, said, frame))
             out.append(signal)
             if said == OPEN:
+                out.append(self._explained(seat, detector, signal, frame))
                 seat.grader.opened(signal, seat.desk.book, seat.desk.book_ns)
 
     def _refusal(self, seat: Seat, detector: Detector, frame: Frame) -> str:
         """The first filter that says no; empty when none does."""
         now = Moment(seat.desk, seat.valid_since_ns, frame.recv_ns)
         return next((name for name, one in seat.filters.items() if not one.check(detector, now)), "")
+
+    def _explained(self, seat: Seat, detector: Detector, signal: Signal, frame: Frame) -> Explained:
+        return explained(
+            detector,
+            signal,
+            frame=frame,
+            book=seat.desk.book,
+            scale=seat.instrument.price_scale,
+            values=seat.desk.values(seat.names),
+            answers=[FilterAnswer(name=name, verdict="pass") for name in seat.filters],
+        )
+
+    def _muted(self, seat: Seat, detector: Detector, frame: Frame) -> str:
+        """A kind that has stopped to earn is held back where that is wished, and graded in silence, so that it can
+        return.
+        """
+        owner = Owner(detector.kind, seat.instrument.venue, seat.instrument.symbol)
+        if not (self.config.grading.mute_degraded and self.track.degraded(owner)):
+            return ""
+        if not seat.grader.waits_for(detector.kind):
+            held_back = self._signal(seat, detector, OPEN, frame)
+            seat.grader.held_back(held_back, seat.desk.book, seat.desk.book_ns)
+        return "degraded"
+
+    def _trusted(self, seat: Seat, signal: Signal) -> Signal:
+        """The signal with the confidence that it was opened with: what came since is no part of that decision."""
+        if signal.event == "open":
+            owner = Owner(signal.kind, signal.venue, signal.instrument)
+            seat.trust[signal.id] = self.track.confidence(owner, signal.strength, seat.desk.book_ns)
+            if self.track.degraded(owner):
+                signal.evidence["degraded"] = 1.0
+        trust = seat.trust.pop(signal.id) if signal.event == "close" else seat.trust[signal.id]
+        signal.evidence["confidence_n"] = trust.n
+        return replace(signal, confidence=trust.p)
 
     def _signal(self, seat: Seat, detector: Detector, said: int, frame: Frame) -> Signal:
         desk, instrument = seat.desk, seat.instrument
@@ -292,7 +340,7 @@ class Pipeline:
         ]
         for _, _, seat, detector in sorted(still_open, key=lambda one: one[:2]):
             detector.lifecycle.invalid(seat.desk.latest_ns)
-            signal = self._signal(seat, detector, CLOSE, frame)
+            signal = self._trusted(seat, self._signal(seat, detector, CLOSE, frame))
             out.append(_because(signal, "shutdown"))
 
     # -- the clock -----------------------------------------------------------------------------------------------------

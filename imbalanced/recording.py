@@ -51,10 +51,5 @@ async def record(config: Config, folder: str) -> None:
 
 def _bare(config: Config, folder: str) -> Config:
     """The same instruments without metrics, detectors and filters, recorded to ``folder``."""
-    venues = {
-        name: structs.replace(venue, metrics=None, detectors=None, filters=None)
-        for name, venue in config.venues.items()
-    }
     rotate_s = (config.record or settings.Record()).rotate_s
-    written = settings.Record(dir=folder, rotate_s=rotate_s)
-    return structs.replace(config, venues=venues, metrics=(), detectors=(), filters={}, record=written)
+    return structs.replace(config.bare(), record=settings.Record(dir=folder, rotate_s=rotate_s))

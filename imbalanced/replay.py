@@ -7,10 +7,9 @@ years (recordings are pasted together from days) is over after its first hour: n
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from imbalanced.detect.signals import decimal_text
+from imbalanced.detect.signals import decimal_text, size_text
 from imbalanced.events import Frame, Trade, TradeIgnored
 from imbalanced.venues.codec import Wake
 
@@ -97,11 +96,6 @@ class Tally:
                     **(_levels(lane) if lane.valid else {"why": lane.why, "bids": [], "asks": []}),
                 }
         return told
-
-
-def size_text(size: float) -> str:
-    """A size as plain decimal text, to 15 digits: what lies beyond is noise of the float."""
-    return format(Decimal(f"{size:.15g}").normalize(), "f")
 
 
 def _wire_size(size: float, px: int, instrument: Instrument) -> float:

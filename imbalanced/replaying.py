@@ -14,9 +14,10 @@ from msgspec import Struct, structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from imbalanced import tape
+from imbalanced import calibrations, tape
 from imbalanced.config import Config, Tables, load
-from imbalanced.events import Frame, Instrument, MetricSnapshot, Signal
+from imbalanced.events import Explained, Frame, Graded, Instrument, MetricSnapshot, Signal
+from imbalanced.journal import About, Entry, entry_of
 from imbalanced.jsontext import signal_json, snapshot_json
 from imbalanced.pipeline import Pipeline
 from imbalanced.replay import Tally, with_timers
@@ -104,8 +105,9 @@ def replay_files(
         told.open(stack)
         bar = _bar(stack) if progress and Console(stderr=True).is_terminal else None
         try:
-            for files, seq in _runs(captures, heads):
-                pipeline = Pipeline(chosen, discover=config is None and not own)
+            for files, seq in runs(captures, heads):
+                began = calibrations.load(chosen.grading.calibration, _began(files[0]) if own else None)
+                pipeline = Pipeline(chosen, discover=config is None and not own, calibration=began)
                 told.begin(pipeline, seq)
                 for number, frame, made in with_timers(_frames(files, bar, names), pipeline, own=own):
                     told.take(number, frame, made)
@@ -115,7 +117,51 @@ def replay_files(
     return told.summary(time.perf_counter() - started)
 
 
-def _runs(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], int]]:
+def explain_files(id_: str, captures: Sequence[Path], config: Config | None, tables: Tables) -> About | None:
+    """One signal with everything about it, as these files give it; None when they do not. Reads no further than it
+    must.
+    """
+    heads = [tape.head(path) for path in captures]
+    own = None not in heads
+    chosen = config or default_config(captures, tables)
+    names = recorded_names(tables)
+    entries: list[Entry] = []
+    explanation: Explained | None = None
+    grades: list[Graded] = []
+    for files, first_seq in runs(captures, heads):
+        began = calibrations.load(chosen.grading.calibration, _began(files[0]) if own else None)
+        pipeline = Pipeline(chosen, discover=config is None and not own, calibration=began)
+        seq, ungraded = first_seq - 1, False
+        for _, _, made in with_timers(_frames(files, None, names), pipeline, own=own):
+            for output in made:
+                kind = type(output)
+                seq += kind is Signal
+                if getattr(output, "id", None) != id_:
+                    continue
+                if kind is Signal:
+                    entries.append(entry_of(structs.replace(output, seq=seq)))
+                elif kind is Explained:
+                    explanation = output
+                elif kind is Graded:
+                    grades.append(output)
+                else:
+                    ungraded = True
+            horizons_ms = {*chosen.grading.horizons_ms, explanation.options["horizon_ms"]} if explanation else ()
+            closed = bool(entries) and entries[-1].event == "close"
+            if closed and (ungraded or len(grades) >= len(horizons_ms)):
+                break
+        if entries:
+            return About(entries=entries, explanation=explanation, grades=grades)
+    return None
+
+
+def _began(path: Path) -> str:
+    """The name of the calibration that the run behind a recording of ours began from; ``none`` for none."""
+    head = tape.head(path)
+    return head.calibration or "none" if head else "none"
+
+
+def runs(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], int]]:
     """The files of each run with its first ``seq``; files that are not ours are one recording."""
     runs: list[tuple[list[Path], int]] = []
     for path, head in zip(captures, heads, strict=True):

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import structs
 
-from imbalanced import __version__, book, embedded, ending, logs, systemd
+from imbalanced import __version__, book, calibrations, embedded, ending, logs, systemd
 from imbalanced.config import ConfigError
 from imbalanced.events import (
+    BookChanged,
     BookInvalid,
     BookValid,
+    Explained,
     Frame,
     GapKind,
+    Graded,
     Notice,
     ResyncEnded,
     Signal,
     StreamState,
     Suppressed,
+    Trade,
 )
 from imbalanced.intake import Intake
 from imbalanced.journal import Journal
@@ -33,6 +37,7 @@ from imbalanced.sinks.meters import Meters
 from imbalanced.sinks.prometheus import Prometheus, PrometheusOptions
 from imbalanced.sinks.redis import redacted
 from imbalanced.status import Status
+from imbalanced.streams import CHANNELS
 from imbalanced.web.backend import UnknownBook
 from imbalanced.web.server import HttpOptions, HttpServer
 
@@ -83,7 +88,10 @@ class Service:
             self.journal = Journal.open(self.config.journal.path, self.config.journal.keep_s * S)
             stack.callback(self.journal.close)
             self._close_what_a_crash_left()
-            self.intake = Intake(self.config, self.log, self._tell, lambda: self.journal.last_seq + 1)
+            calibration = calibrations.load(self.config.grading.calibration)
+            if calibration is not None:
+                self.log.info("calibration", name=calibration.digest(), cells=len(calibration.cells))
+            self.intake = Intake(self.config, self.log, self._tell, lambda: self.journal.last_seq + 1, calibration)
             self.intake.on_listed = lambda venue, listed: self.meters.declare(
                 books=[(venue, one.symbol) for one in listed]
             )
@@ -135,6 +143,7 @@ class Service:
         self.status.stopping = True
         deadline = asyncio.get_running_loop().time() + self.config.shutdown_s * 0.8
         await self.intake.end()
+        self._save_calibration()
         for outlet in self.outlets:
             outlet.finish()
         left = max(deadline - asyncio.get_running_loop().time(), 0.1)
@@ -144,6 +153,18 @@ class Service:
             task.cancel()
         await self.http.stop()
         self.log.info("stopped", last_seq=self.journal.last_seq)
+
+    def _save_calibration(self) -> None:
+        """What this run has learned of its signals, for the next one. A disk that refuses it must not stop the stop."""
+        folder = self.config.grading.calibration.dir
+        if folder is None:
+            return
+        try:
+            name = calibrations.save(folder, self.intake.pipeline.track.frozen())
+        except OSError as error:
+            self.log.error("calibration_not_written", folder=folder, why=error.strerror or str(error))
+        else:
+            self.log.info("calibration_written", folder=folder, name=name)
 
     def reload(self, read: Callable[[], Config]) -> None:
         """SIGHUP: take from a configuration what can be taken while running, and say what cannot."""
@@ -198,7 +219,7 @@ class Service:
                 for symbol in venue.instruments
             ],
             venues=list(config.venues),
-            channels=[(venue, "book") for venue in config.venues],
+            channels=[(venue, channel) for venue in config.venues for channel in CHANNELS],
             kinds=sorted({spec.kind for venue in config.venues for spec in config.detectors_of(venue)}),
             filters=sorted({name for venue in config.venues for name in config.filters_of(venue)}),
             horizons=[duration_text(ms * 1_000_000) for ms in config.grading.horizons_ms],
@@ -238,20 +259,32 @@ class Service:
             meter.frames += 1
             meter.frame_bytes += len(frame.data)
             meter.pipeline.observe((time.time_ns() - frame.recv_ns) * 1e-9)
-        if not outputs:
-            return
+        rare: list[Any] = []
+        for output in outputs:
+            # Of nearly all frames this is all there is: a book that changed, a trade.
+            if type(output) is BookChanged or type(output) is Trade:
+                self.meters.observe(output)
+            else:
+                rare.append(output)
+        if rare:
+            self._tell_rare(rare, frame)
+
+    def _tell_rare(self, outputs: list[Any], frame: Frame) -> None:
         signals = [output for output in outputs if type(output) is Signal]
         if signals:
-            signals = self.journal.append(signals)
+            signals = self.journal.append(signals, [one for one in outputs if type(one) is Explained])
             self.meters.signal_latency.observe((time.time_ns() - frame.recv_ns) * 1e-9)
             for one in signals:
                 self.meters.observe(one)
                 self.log.info(f"signal_{one.event}", seq=one.seq, kind=one.kind, side=one.side, venue=one.venue,
                               instrument=one.instrument, score=round(one.score, 2))  # fmt: skip
             self.hub.notify()
+        graded = [output for output in outputs if type(output) is Graded]
+        if graded:
+            self.journal.grade(graded)
         for output in outputs:
             kind = type(output)
-            if kind is Signal:
+            if kind is Signal or kind is Explained:
                 continue
             self.meters.observe(output)
             self.hub.publish(output)

@@ -220,7 +220,7 @@ class Session:
                 self.books.opened(self.lanes[symbol], conn, frame, events)
         self.watch.opened(now_ns)
         self.timers.at(now_ns + watch.FIRST_DATA_NS, "first", str(conn))
-        self.timers.at(now_ns + self.rotation.lifetime_ns(), "rotate", str(conn))
+        self.timers.at(now_ns + self.rotation.lifetime_ns(conn), "rotate", str(conn))
 
     def _closed(self, frame: Frame, events: list[Any]) -> None:
         reason = frame.data.decode(errors="replace")
@@ -303,13 +303,13 @@ class Session:
         if self._rotating:
             if not self.rotation.first(lane, message, frame.conn):
                 return
+            trade_id = max(trade_id, lane.trade_id)
         elif 0 <= trade_id <= lane.trade_id:
             return
         elif self.codec.trades_count_up and 0 <= lane.trade_id < trade_id - 1:
             lost = f"{lane.trade_id + 1}..{trade_id - 1}"
             self.books.notice("trade_gap", lost, frame, events, instrument=lane.instrument.symbol)
-        if trade_id > lane.trade_id:
-            lane.trade_id = trade_id
+        lane.trade_id = trade_id
         if message.why_not == "history":
             events.append(_ignored(lane, message, frame, "history"))
             return
@@ -329,7 +329,7 @@ class Session:
                 px=message.px,
                 size=message.size,
                 sign=message.sign,
-                trade_id=trade_id,
+                trade_id=message.trade_id,
             )
         )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from imbalanced import __version__
-from imbalanced.detect.signals import decimal_text
+from imbalanced import __version__, explanation
+from imbalanced.detect.signals import decimal_text, size_text
 from imbalanced.events import GapKind
-from imbalanced.replay import size_text
 from imbalanced.states import State
 from imbalanced.streams import BOOK, CHANNELS
 
@@ -100,6 +99,11 @@ class Status:
     def signals(self, from_seq: int | None, limit: int) -> Page:
         """``/api/signals``."""
         return self._service.journal.page(from_seq, limit)
+
+    def about(self, id: str) -> dict[str, object] | None:
+        """``/api/signals/ID``."""
+        found = self._service.journal.about(id)
+        return None if found is None else explanation.as_data(found)
 
     def metrics(self, accept_header: str) -> tuple[bytes, str]:
         """``/metrics``."""

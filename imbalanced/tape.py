@@ -37,7 +37,7 @@ FORMAT = 1
 S = 1_000_000_000
 
 _TIME = re.compile(rb'"ts": ?(?:(\d+)(?:\.(\d{1,9})\d*)?|null)\s*[,}]')
-_HEAD = re.compile(r"format 1 seq (\d{1,18})( continued)?")
+_HEAD = re.compile(r"format 1 seq (\d{1,18})( continued)?(?: calibration ([0-9a-f]{16}))?")
 _EVENTS = frozenset(get_args(FrameKind)) - {"ws", "http", "sent", "other"}
 
 
@@ -129,11 +129,13 @@ def _payload(record: dict[str, Any]) -> bytes:
 
 class Head(Struct, frozen=True):
     """What the first record of one of our own recordings says: the next ``seq`` of the journal, and whether a run
-    begins here (a rotated file goes on with the run of the file before).
+    begins here (a rotated file goes on with the run of the file before). ``calibration`` names the one that the run
+    began from, if it did.
     """
 
     seq: int = 1
     begins: bool = True
+    calibration: str = ""
 
 
 def head(path: str | PathLike[str]) -> Head | None:
@@ -146,7 +148,7 @@ def head(path: str | PathLike[str]) -> Head | None:
     if not isinstance(first, dict) or first.get("ev") != "tape":
         return None
     found = _HEAD.fullmatch(str(first.get("data")))
-    return Head(int(found[1]), found[2] is None) if found else Head()
+    return Head(int(found[1]), found[2] is None, found[3] or "") if found else Head()
 
 
 def is_own(path: str | PathLike[str]) -> bool:
@@ -187,6 +189,7 @@ class Writer:
         self._file = gzip.GzipFile(self._part, "wb", compresslevel=1)
         seconds, nanos = divmod(started_ns, S)
         told = f"format {FORMAT} seq {head.seq}" + ("" if head.begins else " continued")
+        told += f" calibration {head.calibration}" if head.calibration else ""
         first = {"venue": "", "conn": 0, "dir": "in", "kind": "ws", "url": "", "data": told, "ev": "tape"}
         self._file.write(b'{"ts": %d.%09d, ' % (seconds, nanos) + orjson.dumps(first)[1:] + b"\n")
 
@@ -208,10 +211,13 @@ class Writer:
 
 class Recorder:
     """Recordings of a long run: a new file every ``rotate_ns``, named by its begin in UTC. ``next_seq`` is asked at the
-    begin of each, so that a replay numbers its signals as the run did.
+    begin of each, so that a replay numbers its signals as the run did; ``calibration`` names where the run began.
     """
 
-    def __init__(self, folder: Path, rotate_ns: int, next_seq: Callable[[], int] = lambda: 1) -> None:
+    def __init__(
+        self, folder: Path, rotate_ns: int, next_seq: Callable[[], int] = lambda: 1, calibration: str = ""
+    ) -> None:
+        self._calibration = calibration
         self._next_seq = next_seq
         self._begins = True
         self._folder = folder
@@ -226,7 +232,7 @@ class Recorder:
             self.close()
             self._until_ns = (frame.recv_ns // self._rotate_ns + 1) * self._rotate_ns
             begin = datetime.fromtimestamp(frame.recv_ns / S, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-            head = Head(self._next_seq(), self._begins)
+            head = Head(self._next_seq(), self._begins, self._calibration)
             self._writer = Writer(self._folder / f"{begin}.jsonl.gz", started_ns=frame.recv_ns, head=head)
             self._begins = False
         self._writer.write(frame)

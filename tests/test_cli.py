@@ -37,12 +37,27 @@ def test_alone_it_prints_the_help_with_first_steps() -> None:
     result = run()
     assert (result.exit_code, result.stderr) == (0, "")
     assert "First steps" in result.output
-    for verb in ("run", "check", "replay", "record", "sim", "tail", "journal", "config", "version", "resync"):
+    for verb in (
+        "run",
+        "check",
+        "replay",
+        "record",
+        "sim",
+        "tail",
+        "tape",
+        "doctor",
+        "journal",
+        "config",
+        "version",
+        "resync",
+    ):
         assert f"\n  {verb} " in result.output, f"{verb} is missing in the help"
     assert run("--help").output == result.output
 
 
-@pytest.mark.parametrize("verb", ["run", "check", "replay", "record", "sim", "tail", "resync", "version", "journal"])
+@pytest.mark.parametrize(
+    "verb", ["run", "check", "replay", "record", "sim", "tail", "tape", "doctor", "resync", "version", "journal"]
+)
 def test_every_verb_has_help(verb: str) -> None:
     result = run(verb, "--help")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -66,6 +66,10 @@ class Fake:
         entries = [Entry(n, "id", "open", "k", "buy", "okx", "B", 1, b'{"seq":%d}' % n) for n in (4, 5)]
         return Page("01J", 2, 9, [] if from_seq == 10 else entries)
 
+    def about(self, id: str) -> dict[str, object] | None:
+        self.asked.append((id,))
+        return {"id": id} if id == "00000000000000aa" else None
+
     def metrics(self, accept_header: str) -> tuple[bytes, str]:
         self.asked.append((accept_header,))
         return b"up 1\n" * 1000, "text/plain; version=0.0.4; charset=utf-8"
@@ -177,6 +181,13 @@ class TestApi:
         assert (status, body["next_seq"], body["signals"]) == (200, 10, [])
         await site.get("/api/signals")
         assert backend.asked == [(4, 2), (10, 100), (None, 100)]
+
+    async def test_one_signal(self, site: Site, backend: Fake) -> None:
+        status, _, body = await site.get("/api/signals/00000000000000aa")
+        assert (status, body) == (200, {"id": "00000000000000aa"})
+        for unknown in ("00000000000000ab", "aa", "..%2Fjournal", "0000000000000AAA"):
+            assert_problem(await site.get(f"/api/signals/{unknown}"), 404, "no signal of that id")
+        assert backend.asked == [("00000000000000aa",), ("00000000000000ab",)], "what is no id is asked of nobody"
 
     @pytest.mark.parametrize("query", ["from_seq=-1", "from_seq=x", "limit=0", "limit=5000", "from_seq=9" + "9" * 19])
     async def test_signals_asked_wrongly(self, site: Site, query: str) -> None:

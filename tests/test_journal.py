@@ -14,7 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from imbalanced.events import BookInvalid, GapKind, LinkUp, MetricSnapshot, Notice, Proof, Signal, StreamState, Trade
+from imbalanced.events import (
+    BookInvalid,
+    Explained,
+    FilterAnswer,
+    GapKind,
+    Graded,
+    LinkUp,
+    MetricSnapshot,
+    Notice,
+    Proof,
+    Signal,
+    StreamState,
+    Trade,
+)
 from imbalanced.journal import (
     Journal,
     JournalForeign,
@@ -346,4 +359,95 @@ class TestRefusals:
     def test_closing_twice(self, path: Path) -> None:
         journal = Journal.open(path)
         journal.close()
+        journal.close()
+
+
+def explained(number: int, **changes: Any) -> Explained:
+    fields: dict[str, Any] = {
+        "id": f"{number:016x}", "venue": "binance_usdm", "instrument": "BTC/USDT:USDT", "kind": "order_flow_imbalance",
+        "name": "flow", "recv_ns": 1, "conn": 1, "frame": "00", "options": {"on": 3.0}, "values": {"spread": None},
+        "bids": [("1", "2")], "asks": [], "filters": [FilterAnswer(name="spread", verdict="pass", told="1.0 of 3")],
+    }  # fmt: skip
+    return Explained(**{**fields, **changes})
+
+
+def graded(number: int, horizon_ms: int, net: float) -> Graded:
+    place = {"venue": "binance_usdm", "instrument": "BTC/USDT:USDT", "kind": "order_flow_imbalance"}
+    return Graded(id=f"{number:016x}", horizon_ms=horizon_ms, gross=net + 1, net=net, recv_ns=9, **place)
+
+
+class TestAbout:
+    """Why a signal was opened and what it was worth, as long as the signal itself."""
+
+    def test_all_that_is_kept_of_a_signal(self, path: Path) -> None:
+        journal = Journal.open(path)
+        journal.append([opened(1), opened(2)], [explained(1)])
+        journal.append([closed(1)])
+        journal.grade([graded(1, 5000, -0.5), graded(1, 1000, 0.25)])
+        journal.close()
+        read = Journal.open(path, read_only=True)
+        about = read.about(f"{1:016x}")
+        assert about is not None
+        assert [entry.event for entry in about.entries] == ["open", "close"]
+        assert about.explanation == explained(1)
+        assert about.grades == [graded(1, 1000, 0.25), graded(1, 5000, -0.5)]
+        other = read.about(f"{2:016x}")
+        assert other is not None
+        assert (other.explanation, other.grades) == (None, [])
+        assert read.about("0" * 16) is None
+        read.close()
+
+    def test_an_append_that_fails_keeps_no_explanation(self) -> None:
+        journal = Journal.open(None)
+        with pytest.raises(NotFinite):
+            journal.append([opened(1), opened(2, score=math.nan)], [explained(1)])
+        journal.append([opened(1)])
+        about = journal.about(f"{1:016x}")
+        assert about is not None
+        assert about.explanation is None
+
+    def test_pruning_forgets_them_with_the_signal(self, path: Path) -> None:
+        journal = Journal.open(path, keep_ns=DAY_NS)
+        journal.append([opened(1, recv_ns=0), closed(1, recv_ns=1)], [explained(1)])
+        journal.append([opened(2, recv_ns=2), opened(3, recv_ns=3 * DAY_NS)], [explained(2), explained(3)])
+        journal.grade([graded(1, 1000, 0.5), graded(2, 1000, 0.5)])
+        journal.prune(3 * DAY_NS)
+        journal.close()
+        with sqlite3.connect(path) as db:
+            for table in ("explanations", "grades"):
+                kept = {row[0] for row in db.execute(f"SELECT id FROM {table}")}
+                assert f"{1:016x}" not in kept
+                assert f"{2:016x}" in kept, "it is still open"
+        db.close()
+
+    def test_a_journal_of_version_1_is_taken_over(self, path: Path) -> None:
+        journal = Journal.open(path)
+        journal.append([opened(1)])
+        journal.close()
+        with sqlite3.connect(path) as db:
+            db.executescript("DROP TABLE explanations; DROP TABLE grades; PRAGMA user_version = 1;")
+        db.close()
+        read = Journal.open(path, read_only=True)
+        about = read.about(f"{1:016x}")
+        assert about is not None
+        assert (about.explanation, about.grades) == (None, [])
+        read.close()
+        journal = Journal.open(path)
+        journal.append([closed(1)], [explained(1)])
+        about = journal.about(f"{1:016x}")
+        assert about is not None
+        assert about.explanation == explained(1)
+        assert journal.verify() == []
+        journal.close()
+
+    def test_an_explanation_that_does_not_read_is_damage(self, path: Path) -> None:
+        journal = Journal.open(path)
+        journal.append([opened(1)], [explained(1)])
+        journal.close()
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE explanations SET json = '{'")
+        db.close()
+        journal = Journal.open(path)
+        with pytest.raises(JournalForeign, match="an explanation does not read"):
+            journal.about(f"{1:016x}")
         journal.close()

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from conversation import START_NS, S, diff_text, trade_text
 from scripted import FLOW, LEAN, PUSH, VENUE, Script, configured
 
-from imbalanced.events import BookInvalid, BookReplaced, BookValid, Frame, MetricSnapshot, Signal, Suppressed, Trade
+from imbalanced.detect.confidence import Calibration, Cell, Owner, Track
+from imbalanced.events import (
+    BookInvalid,
+    BookReplaced,
+    BookValid,
+    Frame,
+    Graded,
+    MetricSnapshot,
+    Signal,
+    Suppressed,
+    Trade,
+)
 from imbalanced.jsontext import signal_json, snapshot_json
 from imbalanced.pipeline import Pipeline
 from imbalanced.replay import with_timers
@@ -355,3 +367,73 @@ def test_funding_interest_and_forced_orders_reach_the_metrics_that_want_them() -
     outputs = run(script.calm(2), configured(metrics=metrics, venues=venues))
     last = [out for out in outputs if type(out) is MetricSnapshot][-1]
     assert any(x for name, x in last.values.items() if name.startswith("liquidation_imbalance"))
+
+
+# -- confidence --------------------------------------------------------------------------------------------------------
+
+
+def taught(*, wins: int, losses: int, kind: str = LEAN["kind"]) -> Calibration:
+    """A past of this kind on AAA/USDT."""
+    past = Track()
+    for i in range(wins + losses):
+        net = 1e-4 if i < wins else -1e-4
+        past.outcome(Owner(kind, VENUE, "AAA/USDT"), 0.6, opened_ns=i * S, known_ns=(i + 1) * S, net=net)
+    return past.frozen()
+
+
+def begun_from(calibration: Calibration | None, script: Script, **more: Any) -> list[Any]:
+    pipeline = Pipeline(configured(LEAN, **more), calibration=calibration)
+    return [out for _, _, made in with_timers(script.frames, pipeline, own=False) for out in made]
+
+
+def lately(calibration: Calibration, now_ns: int = START_NS) -> Calibration:
+    """The same past, as if it had just been."""
+    cells = [msgspec.structs.replace(one, cell=aged(one.cell, now_ns)) for one in calibration.cells]
+    return Calibration(cells=tuple(cells))
+
+
+def aged(cell: Cell, now_ns: int) -> Cell:
+    moved = msgspec.structs.replace(cell)
+    moved.at_ns = now_ns
+    return moved
+
+
+def test_confidence_is_unknown_at_first_and_comes_from_the_past_of_the_kind() -> None:
+    script = Script().up().calm(2).lean("9", "1").calm(2)
+    opened, closed = signals(begun_from(None, script))
+    assert (opened.confidence, opened.evidence["confidence_n"]) == (None, 0.0)
+    start = lately(taught(wins=80, losses=20))
+    opened, closed = signals(begun_from(start, script))
+    assert opened.confidence == pytest.approx(0.77, abs=0.03)
+    assert closed.confidence == opened.confidence, "what it was opened with"
+    other = signals(begun_from(lately(taught(wins=80, losses=20, kind="sweep")), script))
+    assert other[0].confidence is None
+
+
+def test_the_calibration_is_part_of_what_a_signal_rests_on() -> None:
+    script = Script().up().calm(2).lean("9", "1").calm(2)
+    told = {signals(begun_from(start, script))[0].config for start in (None, taught(wins=1, losses=0))}
+    assert len(told) == 2
+
+
+def test_a_degraded_kind_says_so_and_is_held_back_where_that_is_wished() -> None:
+    script = Script().up().calm(2).lean("9", "1").calm(10)
+    start = lately(taught(wins=10, losses=90))
+    told = begun_from(start, script)
+    assert signals(told)[0].evidence["degraded"] == 1.0
+    muted = begun_from(start, script, grading={"mute_degraded": True})
+    assert signals(muted) == []
+    assert {one.filter for one in muted if type(one) is Suppressed} == {"degraded"}
+    assert not [one for one in muted if type(one) is Graded], "graded in silence"
+
+
+def test_what_is_held_back_is_still_learned_from() -> None:
+    script = Script().up().calm(2).lean("9", "1").calm(10)
+    start = lately(taught(wins=10, losses=90))
+    pipeline = Pipeline(configured(LEAN, grading={"mute_degraded": True}), calibration=start)
+    for _ in with_timers(script.frames, pipeline, own=False):
+        pass
+    owner = Owner(LEAN["kind"], VENUE, "AAA/USDT")
+    before = Track(start).confidence(owner, 0.6, script.now_ns).n
+    cells = [one.cell.n for one in pipeline.track.frozen().cells if one.instrument and one.bin < 0]
+    assert sum(cells) == pytest.approx(before + 1, abs=0.01)

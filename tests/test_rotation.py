@@ -274,6 +274,13 @@ def test_a_halt_and_a_delisting_go_over_as_they_are() -> None:
     assert toys.asked() == ["Send 2", "Send 2"]
 
 
+def test_sockets_that_were_opened_together_are_rotated_one_after_the_other() -> None:
+    rotation = Conversation().session.rotation
+    ages = [rotation.lifetime_ns(conn) for conn in range(1, 20)]
+    assert len(set(ages)) == len(ages)
+    assert [rotation.lifetime_ns(conn) for conn in range(1, 20)] == ages
+
+
 def test_a_notice_is_heard_once() -> None:
     two = Two()
     two.ws(CLOSING)

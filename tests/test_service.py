@@ -93,12 +93,14 @@ async def test_a_second_run_goes_on_in_the_journal_and_both_replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with simulation(USDM) as market:
-        text = config_text(tmp_path, market.endpoints, extra=f"record: {{dir: {tmp_path}/tape}}")
+        learned = f"grading: {{horizons: [200ms], calibration: {{dir: {tmp_path}/calibrations}}}}"
+        text = config_text(tmp_path, market.endpoints, extra=f"record: {{dir: {tmp_path}/tape}}\n{learned}")
         for run in (1, 2):
             async with inside(text, monkeypatch) as daemon:
                 await until(lambda run=run, daemon=daemon: len(daemon.texts()) >= 10 * run, f"signals of run {run}")
     said = journal_of(tmp_path)
     assert [json.loads(one)["seq"] for one in said] == list(range(1, len(said) + 1))
+    assert len({json.loads(one)["config"] for one in said}) == 2, "the second began from what the first had learned"
     assert replayed(tmp_path, text) == said
 
 

@@ -12,7 +12,7 @@ from toy_venue import ToyCodec
 from imbalanced.books import IMAGE_TIMEOUT_NS, S
 from imbalanced.events import BookReplaced, Frame, Trade
 from imbalanced.jsontext import status_json
-from imbalanced.rotation import ROTATE_AT
+from imbalanced.rotation import ROTATE_AT, SOONER
 from imbalanced.sinks.meters import Meters
 from imbalanced.venues.codec import Chain, CodecError, Send, Source
 from imbalanced.watch import FIRST_DATA_NS
@@ -401,7 +401,8 @@ def test_a_shutdown_notice_asks_for_a_new_socket_while_books_live() -> None:
 
 def test_a_socket_is_rotated_before_the_venue_cuts_it() -> None:
     said = Conversation().live(10)
-    lifetime_ns = int(said.session.codec.limits.lifetime_s * ROTATE_AT * S)
+    lifetime_ns = said.session.rotation.lifetime_ns(1)
+    assert ROTATE_AT - SOONER <= lifetime_ns / S / said.session.codec.limits.lifetime_s <= ROTATE_AT
     begun_ns, last = said.now_ns, 10
     said.now_ns = begun_ns + lifetime_ns - S
     said.diff(11, 11)

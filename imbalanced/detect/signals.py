@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from imbalanced.events import Proof, Signal
+import msgspec
+
+from imbalanced.events import Explained, Proof, Signal
 from imbalanced.metrics.lifecycle import EVENTS, REASONS
 
 if TYPE_CHECKING:
     from imbalanced.book import Book
     from imbalanced.detect.detector import Detector
-    from imbalanced.events import Frame
+    from imbalanced.events import FilterAnswer, Frame
 
 NS_PER_MS = 1_000_000
 WIRE_REASON = {"invalid": "book_invalid"}
@@ -22,6 +25,11 @@ def decimal_text(px: int, scale: int) -> str:
     whole, fraction = divmod(px, 10**scale)
     digits = f"{fraction:0{scale}d}".rstrip("0") if scale else ""
     return f"{whole}.{digits}" if digits else str(whole)
+
+
+def size_text(size: float) -> str:
+    """A size as plain decimal text, to 15 digits: what lies beyond is noise of the float."""
+    return format(Decimal(f"{size:.15g}").normalize(), "f")
 
 
 def mid_text(book: Book, scale: int) -> str | None:
@@ -60,6 +68,41 @@ def evidence(detector: Detector) -> dict[str, float | str | None]:
     told["off"] = detector.lifecycle.off
     told["peak"] = detector.lifecycle.peak
     return told
+
+
+EXPLAINED_LEVELS = 10
+
+
+def explained(
+    detector: Detector,
+    signal: Signal,
+    *,
+    frame: Frame,
+    book: Book,
+    scale: int,
+    values: dict[str, float | None],
+    answers: list[FilterAnswer],
+) -> Explained:
+    """Everything that the decision to open this signal saw."""
+    sides = [
+        [(decimal_text(px, scale), size_text(size)) for px, size in ladder.levels(EXPLAINED_LEVELS)]
+        for ladder in (book.bids, book.asks)
+    ]
+    return Explained(
+        id=signal.id,
+        venue=signal.venue,
+        instrument=signal.instrument,
+        kind=signal.kind,
+        name=detector.name,
+        recv_ns=frame.recv_ns,
+        conn=frame.conn,
+        frame=blake2b(frame.data, digest_size=8).hexdigest(),
+        options=msgspec.to_builtins(detector.options, builtin_types=()),
+        values=values,
+        bids=sides[0],
+        asks=sides[1],
+        filters=answers,
+    )
 
 
 def build(

@@ -25,6 +25,7 @@ from imbalanced.events import (
     Signal,
     StreamState,
     Trade,
+    Ungraded,
 )
 from imbalanced.options import duration_text
 from imbalanced.states import State
@@ -107,6 +108,7 @@ class Meters:
         self.reconnects: Counter[tuple[str, str]] = Counter()
         self.signals: Counter[tuple[str, str]] = Counter()
         self.suppressed: Counter[tuple[str, str]] = Counter()
+        self.ungraded: Counter[str] = Counter()
         self.signals_open: dict[str, set[str]] = {}
         self.forward_returns: dict[tuple[str, str], Histogram] = {}
         self.proofs: dict[tuple[str, str], int] = {}
@@ -126,6 +128,7 @@ class Meters:
             LinkDown: self._link_down,
             LinkUp: self._link_up,
             Graded: self._graded,
+            Ungraded: self._ungraded,
             MetricSnapshot: self._snapshot,
             Notice: self._notice,
             ResyncEnded: self._resync_ended,
@@ -273,6 +276,9 @@ class Meters:
 
     def _graded(self, event: Graded) -> None:
         self.forward_return(event.kind, duration_text(event.horizon_ms * 1_000_000), event.net)
+
+    def _ungraded(self, event: Ungraded) -> None:
+        self.ungraded[event.kind] += 1
 
     def _snapshot(self, snapshot: MetricSnapshot) -> None:
         if self.selected:

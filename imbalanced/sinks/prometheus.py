@@ -112,6 +112,12 @@ def _signals(meters: Meters) -> Iterator[Metric]:
     still_open = {(kind,): len(ids) for kind, ids in meters.signals_open.items()}
     yield _counters("signals", "Signals opened", ("kind", "side"), meters.signals)
     yield _gauges("signals_open", "Signals open now", ("kind",), still_open)
+    yield _counters(
+        "signals_ungraded",
+        "Opened signals whose book was lost before their horizons",
+        ("kind",),
+        {(kind,): count for kind, count in meters.ungraded.items()},
+    )
     yield _counters("signals_suppressed", "Opens held back by a filter", ("kind", "filter"), meters.suppressed)
     yield _histograms("signal_latency_seconds", "Frame received to journal", (), {(): meters.signal_latency})
     yield _histograms(

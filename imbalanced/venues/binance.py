@@ -134,7 +134,9 @@ SPOT_CHAIN = Continuity(chain=Chain.PLUS_ONE, offset=1)
 # Futures snapshots are often older than the first diff unless two diffs are awaited first.
 FUTURES_CHAIN = Continuity(chain=Chain.PREVIOUS, offset=0, diffs_before_snapshot=2)
 
-SPOT_LIMITS = Limits(messages_per_s=4.0, weight_per_min=1200, streams_per_socket=1024, peer_silence_s=60.0)
+# Half of what the venue grants an address: other programs may run behind the same one.
+SPOT_LIMITS = Limits(messages_per_s=4.0, weight_per_min=3000, streams_per_socket=1024, peer_silence_s=60.0)
+US_LIMITS = Limits(messages_per_s=4.0, weight_per_min=1200, streams_per_socket=1024, peer_silence_s=60.0)
 FUTURES_LIMITS = Limits(messages_per_s=8.0, weight_per_min=2400, streams_per_socket=200, peer_silence_s=240.0)
 
 FUTURES_ROUTES = (
@@ -159,7 +161,7 @@ US = Product(
     image_weight=50,
     routes=SPOT.routes,
     continuity=SPOT_CHAIN,
-    limits=SPOT_LIMITS,
+    limits=US_LIMITS,
     ccxt=CcxtSpec(exchange_id="binanceus", options={"fetchMarkets": {"types": ["spot"]}, "defaultType": "spot"}),
 )
 USDM = Product(

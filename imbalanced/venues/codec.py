@@ -313,7 +313,8 @@ class Codec(Protocol):
     """One venue. Made per venue and run with its instruments; see ``venues/binance.py`` for one in full.
 
     ``checks`` names the proofs that a live book has (``sequence``, ``checksum``); ``trades_count_up``: the ids of one
-    symbol's trades are consecutive, so that a hole is a loss.
+    symbol's trades are consecutive, so that a hole is a loss. Two sockets may tell the same book at once (one takes
+    over from the other): what is remembered of a book's messages is remembered by ``frame.conn`` as well.
     """
 
     venue: str

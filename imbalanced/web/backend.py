@@ -43,6 +43,9 @@ class Backend(Protocol):
     def signals(self, from_seq: int | None, limit: int) -> Page:
         """``Journal.page``; without ``from_seq`` the newest."""
 
+    def about(self, id: str) -> Json | None:
+        """``/api/signals/ID``: messages, explanation, grades; None if the journal has no signal of that id."""
+
     def metrics(self, accept_header: str) -> tuple[bytes, str]:
         """``Prometheus.exposition``: body and content type."""
 

@@ -38,6 +38,9 @@ class HttpOptions(Struct, frozen=True, kw_only=True):
         return f"HttpOptions(host={self.host!r}, port={self.port}, token={'***' if self.token else None})"
 
 
+SIGNAL_ID = re.compile("[0-9a-f]{16}")
+
+
 class HttpServer:
     """:meth:`start` binds, :meth:`stop` lets running answers end."""
 
@@ -84,6 +87,7 @@ class HttpServer:
                 web.get("/api/status", self._status),
                 web.get("/api/book", self._book),
                 web.get("/api/signals", self._signals),
+                web.get("/api/signals/{id}", self._about),
                 web.post("/api/books/resync", self._resync),
             ]
         )
@@ -141,6 +145,14 @@ class HttpServer:
         texts = b",".join(entry.text for entry in page.entries)
         body = orjson.dumps(head)[:-1] + b',"signals":[' + texts + b"]}"
         return web.Response(body=body, content_type="application/json")
+
+    async def _about(self, request: web.Request) -> web.Response:
+        _query(request)
+        id_ = request.match_info["id"]
+        told = self._backend.about(id_) if SIGNAL_ID.fullmatch(id_) else None
+        if told is None:
+            raise Problem(404, "Not Found", "the journal holds no signal of that id")
+        return json_response(told)
 
     async def _resync(self, request: web.Request) -> web.Response:
         self._guard.demand_admin(request)

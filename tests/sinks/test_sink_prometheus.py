@@ -22,6 +22,7 @@ from imbalanced.events import (
     ResyncEnded,
     StreamState,
     Trade,
+    Ungraded,
 )
 from imbalanced.sinks.meters import LATENCY_BUCKETS, Histogram, Meters
 from imbalanced.sinks.prometheus import Prometheus, PrometheusOptions
@@ -245,3 +246,12 @@ def test_nothing_of_ours_is_global() -> None:
     assert not {name for name in names if name.startswith("imbalanced")}
     exposition(Meters())
     exposition(Meters())  # two in one process
+
+
+def test_what_could_not_be_graded_is_counted() -> None:
+    meters = Meters()
+    lost = Ungraded(venue="v", instrument="A/B", recv_ns=1, kind="sweep", id="a", horizons_ms=(1000, 5000))
+    meters.observe(lost)
+    meters.observe(lost)
+    body, _ = Prometheus(meters, PrometheusOptions(version="1", compiled=True)).exposition("")
+    assert 'imbalanced_signals_ungraded_total{kind="sweep"} 2.0' in body.decode()
