@@ -430,13 +430,22 @@ def detectors_page() -> str:
         told = markdown(class_doc(detector))
         why = markdown(class_doc(detector.Options))
         parts += [f"\n### {kind}\n\n{told}\n\n{why}\n\n", _detector_table(detector.Options), "\n"]
-        parts.append(code("yaml", f"- {flow({'kind': kind, **_dumped(detector.Options())})}"))
+        fed = "; ".join(f"`{one}`" for one in detector.inputs.split())
+        parts.append(f"Needs of the venue: {fed}. Family in `composite`: {detector.family}.\n\n")
+        options = read(detector.Options, DETECTOR_EXAMPLES.get(kind, {}), kind, style="yaml")
+        parts.append(code("yaml", f"- {flow({'kind': kind, **_dumped(options)})}"))
     parts += ["\n## Standardising\n\n", markdown(module_doc("imbalanced.detect.standardiser")), "\n\n", STANDARDISE]
     parts += ["\n", options_table(Standardise, docs={}), FILTERS_HEAD]
     for name, one in FILTERS.items():
         parts += [f"\n### {name}\n\n{markdown(class_doc(one))}\n\n", options_table(one.Options, docs={}), "\n"]
         parts.append(code("yaml", f"{name}: {flow(_dumped(one.Options()))}"))
     return "".join(parts)
+
+
+# Kinds with options that have no default.
+DETECTOR_EXAMPLES: dict[str, dict[str, object]] = {
+    "lead_lag": {"leader": {"venue": "binance_usdm", "instrument": "BTC/USDT:USDT"}}
+}
 
 
 def _dumped(options: Any) -> dict[str, object]:
@@ -446,9 +455,8 @@ def _dumped(options: Any) -> dict[str, object]:
 def _detector_table(cls: type) -> str:
     docs = {field.key("yaml"): doc_of(cls, field) for field in fields_of(cls)}
     docs["standardise"] = "how the raw value becomes a score, [below](#standardising)"
-    return options_table(cls, docs=docs).replace(
-        "mapping with the keys by, half_life, min_count, clip, window, grid", "mapping"
-    )
+    keys = ", ".join(field.key("yaml") for field in fields_of(Standardise))
+    return options_table(cls, docs=docs).replace(f"mapping with the keys {keys}", "mapping")
 
 
 DETECTORS_HEAD = """\
@@ -461,8 +469,18 @@ beyond `on` on the other side (`reversed`), is `max_age` old (`expired`), or whe
 the daemon stops (`shutdown`). An open must pass every filter; the first one that says no is counted in
 `imbalanced_signals_suppressed_total`. A close is never held back. What a signal looks like: [signals.md](signals.md).
 
-The score's sign is the side: positive is `buy`. `strength` is how far the score is beyond its own threshold, in [0,
-1]: 0 at `off`, 0.5 at `on`, 1 at twice `on`.
+The score's sign is the side: positive is `buy`; `spread_shock` has none. `strength` is how far the score is beyond its
+own threshold, in [0, 1]: 0 at `off`, 0.5 at `on`, 1 at twice `on`, or at 1 for scores that end there.
+
+Kinds of single events (`sweep`, `volume_spike`, `liquidation_cascade`) have a score at their event and none between:
+such a signal ends as `expired`, or as `reversed` by an event of the other side.
+
+A z-score knows how wide a series is and not how heavy its tails are. Where bursts are common, a score is beyond any
+threshold every minute. So some kinds open only at `times_usual` times their *usual peak*: the 90 % quantile of the
+largest magnitude of each second, over ten minutes of this instrument, known after one. What is beyond it enters neither
+the usual peak nor the standardiser, or a few events would hide the next ones; what lasts for a minute is the rule. With
+`standardise: {by: none}` on a kind that has a standardiser the thresholds are those of the raw value, and no peak is
+asked for. Evidence: `usual_peak`.
 
 ## Kinds
 
@@ -479,7 +497,18 @@ deviation, `quantile` the share of the past that lies below, `none` the value as
 FILTERS_HEAD = """
 ## Filters
 
-All are on by default, in this order. `NAME: off` switches one off, `filters: off` all.
+All are on by default, in this order. `NAME: off` switches one off, `filters: off` all. A filter says `pass`, `fail` or
+`unknown`; the first `fail` holds the signal back for now (the next value tries again) and is counted. What is unknown
+passes: a past that is still too short, a feed that the venue does not give. Only `warmup`, `stale` and a `spread` that
+does not exist fail then. A filter that is named in the file although its venue cannot feed it is a configuration error.
+
+Soft filters answer with a quality in [0, 1] as well. The product of all is `quality` in the evidence, and `strength` is
+multiplied with it for as long as the signal lives. The numbers of every filter are in the evidence of the open, the
+lines of all of them in `imbalanced explain`, those of a refusal in the refusal. A hard filter that fails while a signal
+is open ends it as `faded`, looked at on every tick of the clock; `ended_by` in the evidence of the close names it.
+
+The age of depth (`spoof`, `flicker`) is remembered only while one of the two is on; `market_depth_imbalance` rests on
+aged depth while `spoof` is, and takes depth at its word without it.
 """
 
 

@@ -276,7 +276,7 @@ class Book:
         """Empty and not live."""
         self.bids.clear()
         self.asks.clear()
-        self.rows.clear()
+        self.rows = Rows()  # those of the last change are not ours: a codec may have filled them again meanwhile
         self.live = False
 
     @cython.ccall

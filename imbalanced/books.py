@@ -7,7 +7,7 @@ alone proves nothing. Where a proof fails for all books at once it is the proof 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from imbalanced import sync, timers
 from imbalanced.events import (
@@ -29,8 +29,9 @@ from imbalanced.venues.diff import Diff
 if TYPE_CHECKING:
     from imbalanced.events import Frame, Instrument
     from imbalanced.links import Links
+    from imbalanced.sync import BookSync
     from imbalanced.timers import Timers
-    from imbalanced.venues.codec import Codec, Command, Gone, Image
+    from imbalanced.venues.codec import Codec, Command, Gone, Image, OrderCodec
 
 S = 1_000_000_000
 
@@ -97,7 +98,7 @@ class Books:
         """Its socket is open and its subscription sent."""
         if lane.valid:
             self.lose(lane, GapKind.SOCKET_CLOSED, "", frame, events)
-        lane.conn = conn
+        lane.conn, lane.opened_ns = conn, frame.recv_ns
         lane.halts.clear()  # what still holds is said again
         lane.enter(Cause.OPENED)
         if not lane.wanted:
@@ -108,6 +109,7 @@ class Books:
             stream.rate.restart()
         if self._source is not Source.REST:
             lane.fetching_since_ns = frame.recv_ns  # the image comes with the subscription
+            self._timers.at(frame.recv_ns + IMAGE_TIMEOUT_NS, "image", lane.instrument.venue_symbol)
         self.prepare(lane, frame.recv_ns)
 
     # -- diffs and images ----------------------------------------------------------------------------------------------
@@ -123,8 +125,12 @@ class Books:
             self._shadow_chain(lane, diff, frame, events)
         outcome = lane.sync.diff(diff, frame.recv_ns)
         if outcome == sync.APPLIED:
-            if not (diff.checked or self._summed) or self._checksum_holds(lane, diff, frame, events):
+            holds = not (diff.checked or self._summed) or self._checksum_holds(lane, diff, frame, events)
+            if holds and (lane.sync.book.rows.n or not diff.checked):  # a checksum by itself changes nothing
                 self.changed(lane, diff.event_ns, diff.last_id, frame, events)
+                if lane.refresh.shadow is not None:
+                    lane.refresh.diff(diff, frame.recv_ns)
+                    self._renewed(lane, diff.event_ns, frame, events)
             return
         if not lane.wanted:
             return
@@ -144,6 +150,10 @@ class Books:
         lane = self.find(image.symbol, frame)
         if lane is None or not lane.wanted:
             return
+        if lane.refresh.shadow is not None:
+            lane.refresh.image(image)
+            self._renewed(lane, image.event_ns, frame, events)
+            return
         lane.fetching_since_ns = 0
         was_valid = lane.valid
         if self._source is not Source.REST:
@@ -155,6 +165,7 @@ class Books:
         outcome = lane.sync.image(image)
         if outcome == sync.PROVEN:
             lane.heard_at_image = lane.sync.heard_count
+            lane.refresh.began(image)
             self.proofs.began(image.symbol)
         if outcome in (sync.PROVEN, sync.APPLIED) and not self._checksum_holds(lane, image, frame, events):
             return
@@ -166,6 +177,17 @@ class Books:
             self.changed(lane, image.event_ns, image.last_id, frame, events)
         elif outcome == sync.STALE:
             self.attempt_failed(lane, GapKind.STALE_SNAPSHOT, frame, events)
+
+    def refresh(self, lane: Lane, now_ns: int) -> None:
+        """Ask for another image of a live book whose window runs out."""
+        if lane.valid and lane.refresh.due(lane.sync.book, now_ns):
+            self._outbox.append(self.codec.fetch_image(lane.instrument.venue_symbol))
+
+    def _renewed(self, lane: Lane, event_ns: int, frame: Frame, events: list[Any]) -> None:
+        """What a newer image shows beyond the old one is told as a change, once it is as new as the live book."""
+        newer = lane.refresh.ready(lane.sync)
+        if newer is not None and lane.sync.adopt(newer).n:
+            self.changed(lane, event_ns, lane.sync.last_id, frame, events)
 
     def gone(self, message: Gone, frame: Frame, events: list[Any]) -> None:
         """The venue itself begins the book anew."""
@@ -189,6 +211,7 @@ class Books:
             )
         elif lane.fetching_since_ns:
             self._ended(lane, kind, frame, events)
+        lane.refresh.lost()
         lane.lost(kind, frame.recv_ns, detail)
 
     def again(self, lane: Lane, kind: GapKind, detail: str, frame: Frame, events: list[Any]) -> None:
@@ -262,15 +285,23 @@ class Books:
         symbol = lane.instrument.venue_symbol
         if not message.checked:
             to_blame = type(message) is Diff and self.proofs.missing(symbol)
-        elif self.codec.verify(message, lane.sync.book):
+        elif self.verified(message, lane.sync):
             self.proofs.held(symbol, frame.recv_ns)
             to_blame = False
         else:
-            to_blame = self.proofs.failed(symbol, image=type(message) is not Diff)
+            # Ids that are all equal say nothing.
+            chained = not isinstance(message, Diff) or message.last_id != message.prev_id
+            to_blame = self.proofs.failed(symbol, image=not isinstance(message, Diff), chained=chained)
         if to_blame:
             self._mismatch(lane, frame, events)
         self.tell_proofs(frame, events)
         return not to_blame
+
+    def verified(self, message: Diff | Image, by: BookSync) -> bool:
+        """Whether the book with this message in it is what the message's checksum says."""
+        if by.orders is None:
+            return self.codec.verify(message, by.book)
+        return cast("OrderCodec", self.codec).verify_orders(message, by.orders)
 
     def tell_proofs(self, frame: Frame, events: list[Any]) -> None:
         """Say which proofs were lost or are back, and let the books go on by what stands."""

@@ -20,6 +20,7 @@ import yaml
 from msgspec import Struct, structs
 from yaml import events as ev
 
+from imbalanced.detect.detector import Known
 from imbalanced.options import (
     Count,
     Doc,
@@ -41,6 +42,7 @@ from imbalanced.options import (
     shown,
     unknown_key,
 )
+from imbalanced.venues import signer
 
 Environ = Mapping[str, str]
 ReadText = Callable[[str], str]
@@ -135,11 +137,18 @@ class Endpoints(Struct, frozen=True, kw_only=True):
     ws: Annotated[str, Pattern(r"wss?://[^\s]+", "a ws:// or wss:// URL")]
 
 
+class Credentials(Struct, frozen=True, kw_only=True):
+    key: Annotated[str, Secret(), Doc("name of the key")]
+    secret: Annotated[str, Secret(), Doc("what requests are signed with")]
+    passphrase: Annotated[str | None, Secret(), Doc("where the venue gave one")] = None
+
+
 class VenueSettings(Struct, frozen=True, kw_only=True):
     instruments: Annotated[tuple[Symbol, ...] | Universe, Doc("unified symbols, or {quote: USDT, top: 50}")] = (
         Universe()
     )
     endpoints: Annotated[Endpoints | None, Doc("other hosts than the venue's own")] = None
+    credentials: Annotated[Credentials | None, Doc("a key of the venue, for streams that need one")] = None
     transport: Annotated[
         Literal["auto", "picows", "sansio", "aiohttp", "websockets"],
         Doc("websocket client library; auto takes the fastest there is"),
@@ -304,8 +313,19 @@ DEFAULT_METRICS: Final[tuple[Mapping[str, object], ...]] = (
 )
 DEFAULT_DETECTORS: Final[tuple[Mapping[str, object], ...]] = (
     {"kind": "order_flow_imbalance"},
+    {"kind": "order_flow_imbalance_ratio"},
     {"kind": "market_depth_imbalance"},
+    {"kind": "microstructure_imbalance"},
+    {"kind": "supply_demand_imbalance"},
     {"kind": "aggressive_order_flow"},
+    {"kind": "sweep"},
+    {"kind": "volume_spike"},
+    {"kind": "vwap_deviation"},
+    {"kind": "spread_shock"},
+    {"kind": "book_exhaustion"},
+    {"kind": "absorption"},
+    {"kind": "flow_toxicity"},
+    {"kind": "composite"},
 )
 
 
@@ -598,6 +618,7 @@ class _Builder:
     def __init__(self, tables: Tables, faults: list[Fault]) -> None:
         self._tables = tables
         self._faults = faults
+        self._asked: dict[str, list[str]] = {}  # filters that are asked for by name, by the path of their mapping
 
     def config(self, data: object) -> Config | None:
         file = collect(_File, data, "", self._faults)
@@ -621,6 +642,9 @@ class _Builder:
         )
         self._check_names(config)
         self._check_inputs(config)
+        self._check_detectors(config)
+        self._check_filters(config)
+        self._check_credentials(config)
         return config
 
     def _venue_parts(self, venues: object) -> dict[str, dict[str, Any]]:
@@ -718,6 +742,7 @@ class _Builder:
             self._faults.append(Fault(path, shown(given), "off, or a mapping of filters by name"))
             return {}
         self._faults.extend(unknown_key(name, path, table) for name in given if name not in table)
+        self._asked[path] = [name for name in table if given.get(name, "off") != "off"]
         return {name: self._filter(given.get(name), plugin, inside(path, name)) for name, plugin in table.items()}
 
     def _filter(self, given: object, plugin: Plugin, path: str) -> Struct | None:
@@ -725,6 +750,9 @@ class _Builder:
             return None
         if given is None or given == "on":
             given = {}
+        short: str | None = getattr(plugin, "short", None)
+        if short is not None and isinstance(given, int) and not isinstance(given, bool):
+            given = {short: given}
         if not isinstance(given, Mapping):
             self._faults.append(Fault(path, shown(given), "off, on, or a mapping of its options"))
             return None
@@ -743,23 +771,108 @@ class _Builder:
     def _check_inputs(self, config: Config) -> None:
         """A metric that a venue cannot feed would be silent for ever: better said now."""
         for venue, settings in config.venues.items():
-            provided = getattr(self._tables.venues.get(venue), "provides", None)
-            if provided is None:
-                continue
             path = "metrics" if settings.metrics is None else inside(inside("venues", venue), "metrics")
             for i, spec in enumerate(config.metrics_of(venue)):
-                inputs = getattr(self._tables.metrics[spec.metric], "inputs", "")
-                lacking = set(inputs.split()) - {*provided, "clock", "any"}
+                lacking = self._lacking(self._tables.metrics[spec.metric], venue)
                 if lacking:
                     fault = Fault(inside(path, i), spec.metric, self._who_feeds(lacking, venue))
                     self._faults.append(fault)
 
-    def _who_feeds(self, lacking: set[str], venue: str) -> str:
+    def _check_detectors(self, config: Config) -> None:
+        """What a detector's options can know only from the rest of the file, and what its venue must feed."""
+        venues = {
+            name: None if isinstance(venue.instruments, Universe) else venue.instruments
+            for name, venue in config.venues.items()
+        }
+        faults: dict[Fault, None] = {}  # the general detectors are looked at with each venue
+        for venue, settings in config.venues.items():
+            own = settings.detectors is not None
+            path = inside(inside("venues", venue), "detectors") if own else "detectors"
+            specs = config.detectors_of(venue)
+            known = Known(venues, self._tables.detectors, {spec.name: spec.kind for spec in specs})
+            listed = [venues[venue]] if own else list(venues.values())
+            for i, spec in enumerate(specs):
+                here = inside(path, i)
+                lacking = self._lacking(self._tables.detectors[spec.kind], venue)
+                if lacking:
+                    faults[Fault(here, spec.kind, self._who_feeds(lacking, venue, "kind"))] = None
+                faults.update(dict.fromkeys(_instrument_faults(spec, listed, inside(here, "per_instrument"))))
+                faults.update(dict.fromkeys(_option_faults(spec, known, here)))
+        self._faults.extend(faults)
+
+    def _check_filters(self, config: Config) -> None:
+        """A filter that is asked for and can say nothing; one that is only on by default says `unknown` instead."""
+        faults: dict[Fault, None] = {}  # the general filters are looked at with each venue
+        for venue, settings in config.venues.items():
+            path = "filters" if settings.filters is None else inside(inside("venues", venue), "filters")
+            for name in self._asked.get(path, []):
+                for expected in self._unfed(self._tables.filters[name], venue):
+                    faults[Fault(inside(path, name), "on", expected)] = None
+                options = config.filters_of(venue).get(name)
+                others = len(config.venues) - 1
+                if options is not None and getattr(options, "at_least", 0) > others:
+                    given = shown(getattr(options, "at_least", 0))
+                    most = f"of at most {others} (the other venues that are configured)"
+                    faults[Fault(inside(inside(path, name), "at_least"), given, most)] = None
+        self._faults.extend(faults)
+
+    def _unfed(self, plugin: Plugin, venue: str) -> Iterator[str]:
+        """What would have to be different where a filter needs feeds that this venue does not give."""
+        provided = getattr(self._tables.venues.get(venue), "provides", None)
+        needs, any_of = (set(getattr(plugin, which, "").split()) for which in ("needs", "any_of"))
+        if provided is not None and needs - {*provided}:
+            yield self._who_feeds(needs - {*provided}, venue, "filter")
+        if provided is not None and any_of and not any_of & {*provided}:
+            able = [name for name, one in self._tables.venues.items() if any_of & set(getattr(one, "provides", ()))]
+            where = ", ".join(sorted(able))
+            yield f"off for {venue}, which gives no {' or '.join(sorted(any_of))} (put it under {where})"
+
+    def _check_credentials(self, config: Config) -> None:
+        """A secret that cannot sign would be refused by the venue much later, and in its words."""
+        for venue, settings in config.venues.items():
+            if (given := settings.credentials) is None or venue not in self._tables.venues:
+                continue
+            path = inside(inside("venues", venue), "credentials")
+            try:
+                sign = signer(self._tables.venues[venue], given)
+                if sign is None:
+                    self._faults.append(Fault(path, "***", f"no credentials: nothing of {venue} is signed"))
+                else:
+                    sign("{}", 0)
+            except (ValueError, TypeError) as wrong:
+                self._faults.append(Fault(inside(path, "secret"), "***", f"the secret as the venue gave it ({wrong})"))
+
+    def _lacking(self, plugin: Plugin, venue: str) -> set[str]:
+        """The inputs that this venue does not give; none where it is not said what it gives."""
+        provided = getattr(self._tables.venues.get(venue), "provides", None)
+        inputs: str = getattr(plugin, "inputs", "")
+        return set() if provided is None else set(inputs.split()) - {*provided, "clock", "any"}
+
+    def _who_feeds(self, lacking: set[str], venue: str, word: str = "metric") -> str:
         what = ", ".join(sorted(lacking))
         able = [name for name, one in self._tables.venues.items() if lacking <= set(getattr(one, "provides", ()))]
         if able:
-            return f"a metric that {venue} can feed (it gives no {what}; put it under {', '.join(sorted(able))})"
-        return f"a metric that {venue} can feed ({what} comes from no venue; imbalanced.metrics.evaluate takes it)"
+            return f"a {word} that {venue} can feed (it gives no {what}; put it under {', '.join(sorted(able))})"
+        offline = "; imbalanced.metrics.evaluate takes it" if word == "metric" else ""
+        return f"a {word} that {venue} can feed ({what} comes from no venue{offline})"
+
+
+def _instrument_faults(spec: DetectorSpec, listed: list[tuple[str, ...] | None], path: str) -> Iterator[Fault]:
+    """Options of an instrument that no venue has here. Venues that choose their instruments later may have any."""
+    if None not in listed:
+        known = {name for names in listed for name in names or ()}
+        for name in spec.per_instrument:
+            if name not in known:
+                yield Fault(inside(path, name), "an unknown instrument", nearest(name, known))
+
+
+def _option_faults(spec: DetectorSpec, known: Known, path: str) -> Iterator[Fault]:
+    """What a kind finds wrong with its options, those of single instruments too."""
+    places = {inside(inside(path, "per_instrument"), name): own for name, own in spec.per_instrument.items()}
+    for place, options in ((path, spec.options), *places.items()):
+        check: Callable[[Known], Iterator[Fault]] | None = getattr(options, "faults", None)
+        for fault in check(known) if check is not None else ():
+            yield Fault(f"{place}.{fault.path}", fault.given, fault.expected)
 
 
 class _Head(Struct, frozen=True, kw_only=True):
@@ -841,7 +954,7 @@ def effective(config: Config, origins: Origins) -> str:
     """
     settings = Settings(**_values(config, Settings))
     venues = {
-        name: {**dump(VenueSettings(**_values(venue, VenueSettings))), **_parts(venue, "yaml")}
+        name: {**dump(VenueSettings(**_values(venue, VenueSettings)), secrets=False), **_parts(venue, "yaml")}
         for name, venue in config.venues.items()
     }
     data = {"venues": venues, **dump(settings, secrets=False), **_parts(config, "yaml")}
@@ -929,7 +1042,10 @@ def _entry_schemas(table: Mapping[str, Plugin], word: str) -> list[dict[str, Any
 
 
 def _filters_schema(table: Mapping[str, Plugin]) -> dict[str, Any]:
-    forms = {name: {"anyOf": [{"enum": ["off", "on", None]}, _bare(plugin.Options)]} for name, plugin in table.items()}
+    forms = {}
+    for name, plugin in table.items():
+        whole = [{"type": "integer", "minimum": 0}] if getattr(plugin, "short", None) else []
+        forms[name] = {"anyOf": [{"enum": ["off", "on", None]}, *whole, _bare(plugin.Options)]}
     return {"type": "object", "properties": forms, "additionalProperties": False}
 
 
@@ -983,8 +1099,21 @@ metrics:                               # a name must be given where a metric is 
   - {metric: vwap_deviation, window: 10m}
 detectors:                             # thresholds, life cycle and `standardise` have defaults for each kind;
   - {kind: order_flow_imbalance}       # per_instrument: {BTC/USDT:USDT: {...}} changes some of them for one
+  - {kind: order_flow_imbalance_ratio}
   - {kind: market_depth_imbalance}
+  - {kind: microstructure_imbalance}
+  - {kind: supply_demand_imbalance}    # over all venues and instruments of the asset
   - {kind: aggressive_order_flow}
+  - {kind: sweep}
+  - {kind: volume_spike}
+  - {kind: vwap_deviation}
+  - {kind: spread_shock}
+  - {kind: book_exhaustion}
+  - {kind: absorption}
+  - {kind: flow_toxicity}
+  - {kind: composite}
+  #- {kind: lead_lag, leader: {venue: binance_usdm, instrument: BTC/USDT:USDT}, lag: 200ms}
+  #- {kind: open_interest_imbalance}   # also funding_extreme, liquidation_cascade
 filters: {}                            # all are on; `NAME: off` switches one off, `filters: off` all
 grading: {latency: 50ms, horizons: [1s, 5s, 30s, 5m], round_trip_cost_bps: 4}
 

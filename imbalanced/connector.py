@@ -241,7 +241,7 @@ class _Link:
             text = self._queue.popleft()
             self._pace.act(now)
             if text:
-                self._connection.send(text)
+                self._connection.send(hands.signed(text))
                 hands.tell_sent(self.conn, text)
             else:
                 self._connection.ping()
@@ -296,7 +296,8 @@ class Connector:
     """One venue's links, REST calls and timer.
 
     ``run`` belongs into the owner's task group; commands may be executed before it runs. ``on_sent`` is told of every
-    message sent, as a frame for the recording. ``jitter`` answers numbers from 0 to 1; ``sleep`` waits.
+    message sent, as a frame for the recording; ``sign`` puts credentials into it on its way out. ``jitter`` answers
+    numbers from 0 to 1; ``sleep`` waits.
     """
 
     def __init__(
@@ -309,6 +310,7 @@ class Connector:
         log: FilteringBoundLogger,
         options: ConnectorOptions | None = None,
         on_sent: Callable[[Frame], None] | None = None,
+        sign: Callable[[str, int], str] | None = None,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now_ns: Callable[[], int] = time.time_ns,
@@ -325,6 +327,7 @@ class Connector:
         self.last_ns = 0
         self._feed = feed
         self._on_sent = on_sent
+        self._sign = sign
         self.now_ns = now_ns
         self._connects = Pace(options.connects, options.connects_window_s)
         self._links: dict[int, _Link] = {}
@@ -421,6 +424,10 @@ class Connector:
             self._broken = error
             self._feed = _nobody
             self._over.set()
+
+    def signed(self, text: str) -> str:
+        """As it goes out. A recording holds what was asked, not the proof of who asked."""
+        return text if self._sign is None else self._sign(text, self.now_ns())
 
     def tell_sent(self, conn: int, text: str) -> None:
         if self._on_sent is not None:

@@ -155,8 +155,8 @@ class TradeIgnored(Event, frozen=True, kw_only=True):
 
 
 class Mark(Event, frozen=True, kw_only=True):
-    """Slow context: mark, index, funding (fraction per interval), open interest in base units. None: not in this
-    message.
+    """Slow context: mark, index, funding (fraction per interval), open interest in base units, shares of accounts (or
+    of positions, as the venue defines it) that are long and short. None: not in this message.
     """
 
     mark: float | None = None
@@ -165,6 +165,8 @@ class Mark(Event, frozen=True, kw_only=True):
     funding_interval_h: float | None = None
     next_funding_ns: int | None = None
     open_interest: float | None = None
+    long_share: float | None = None
+    short_share: float | None = None
 
 
 class Liquidation(Event, frozen=True, kw_only=True):
@@ -219,13 +221,14 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class Suppressed(Struct, frozen=True, kw_only=True):
-    """A filter did not let a signal open."""
+    """A filter did not let a signal open; ``evidence`` is its line."""
 
     venue: str
     instrument: str
     recv_ns: int
     kind: str
     filter: str
+    evidence: str = ""
 
 
 class Graded(Struct, frozen=True, kw_only=True):

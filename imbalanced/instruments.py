@@ -326,7 +326,11 @@ def instrument(
     spec: CcxtSpec | None = None,
 ) -> Instrument:
     """A ccxt market as ours. ``precision`` is how its precisions are meant (ccxt manual, "Precision Mode")."""
-    name: str = (spec and market["info"].get(spec.wire_name)) or market["id"]
+    # The venue's own record need not be an object: some have arrays.
+    name: str = (spec and spec.wire_name and market["info"].get(spec.wire_name)) or market["id"]
+    if spec and spec.family:
+        name = f"{market['info'][spec.family]}/{name}"
+    of_base = spec is not None and spec.base_sizes
     tick, lot = (_step(market["precision"].get(which), precision) for which in ("price", "amount"))
     decimals = -int(Decimal(tick).as_tuple().exponent) if tick else 0
     return Instrument(
@@ -338,9 +342,9 @@ def instrument(
         tick=tick,
         lot=lot,
         price_scale=max(_PRICE_SCALE, decimals),
-        contract_size=1.0 if spec and spec.amounts else float(market.get("contractSize") or 1.0),
+        contract_size=1.0 if of_base or (spec and spec.amounts) else float(market.get("contractSize") or 1.0),
         # An option is of a fixed amount of the base whatever settles it; ccxt calls it inverse by its settlement.
-        inverse=bool(market.get("inverse")) and not market.get("option"),
+        inverse=bool(market.get("inverse")) and not market.get("option") and not of_base,
         active=market.get("active") is not False,
     )
 

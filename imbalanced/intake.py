@@ -22,7 +22,7 @@ from imbalanced.instruments import load as load_instruments
 from imbalanced.pipeline import Pipeline
 from imbalanced.tape import Recorder
 from imbalanced.transports import DEFAULT, TRANSPORTS
-from imbalanced.venues import VENUES
+from imbalanced.venues import VENUES, signer
 from imbalanced.venues.codec import Wake
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ class Intake:
         for venue, settings in config.venues.items():
             limits = self.pipeline.sessions[venue].codec.limits
             transport = TRANSPORTS[DEFAULT if settings.transport == "auto" else settings.transport]
-            self.connectors[venue] = Connector(venue, limits, transport, self.feed, log=log, on_sent=self._sent)
+            sign = signer(VENUES[venue], settings.credentials)
+            self.connectors[venue] = Connector(
+                venue, limits, transport, self.feed, log=log, on_sent=self._sent, sign=sign
+            )
         if config.record is not None:
             name = calibration.digest() if calibration else ""
             self._recorder = Recorder(Path(config.record.dir), config.record.rotate_s * S, next_seq, name)

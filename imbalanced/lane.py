@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from imbalanced.events import GapKind, StreamState
+from imbalanced.refresh import Refresh
 from imbalanced.states import TABLE, Cause, State
 from imbalanced.streams import BOOK, CHANNELS, CONTEXT, TRADES, Stream
 from imbalanced.sync import BookSync
@@ -48,10 +49,12 @@ class Lane:
     def __init__(self, instrument: Instrument, continuity: Continuity) -> None:
         self.instrument = instrument
         self.sync = BookSync(continuity)
+        self.refresh = Refresh(continuity)
         self.conn = 0
         self.why = "no snapshot"
         self.detail = ""
         self.since_ns = 0
+        self.opened_ns = 0
         self.state = State.IDLE
         self.halts: dict[str, str] = {}  # who says that it does not trade, and why
         self.streams = {channel: Stream(channel) for channel in CHANNELS}
@@ -63,6 +66,7 @@ class Lane:
         self.stale = False
         self.trade_stream = ""
         self.trade_id = -1
+        self.last_trade_told = -1
         self._attempts = 0
         self._cool_downs = 0
         self.losses = 0

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from imbalanced.across import Across
 from imbalanced.config import fingerprint
+from imbalanced.crosscheck import CrossCheck
 from imbalanced.detect import DETECTORS, FILTERS
+from imbalanced.detect.across import Floor
+from imbalanced.detect.agreement import missing
 from imbalanced.detect.confidence import Confidence, Owner, Track
 from imbalanced.detect.desk import Desk
 from imbalanced.detect.detector import make as make_detector
-from imbalanced.detect.filters import Moment
+from imbalanced.detect.filters import Chain, Kit, Moment, Peer
+from imbalanced.detect.filters import make as make_filter
 from imbalanced.detect.grading import Grader
 from imbalanced.detect.signals import build, decimal_text, explained, mid_text, signal_id
 from imbalanced.events import (
@@ -39,20 +42,20 @@ from imbalanced.events import (
     Trade,
 )
 from imbalanced.metrics import METRICS
-from imbalanced.metrics.lifecycle import CLOSE, OPEN, OPENED
+from imbalanced.metrics.lifecycle import CLOSE, FADED, OPEN, OPENED
 from imbalanced.metrics.metric import Grid
 from imbalanced.metrics.metric import make as make_metric
 from imbalanced.session import Session
-from imbalanced.venues import VENUES
+from imbalanced.venues import VENUES, with_key
 from imbalanced.venues.codec import Endpoints, Wake
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from imbalanced.config import Config
     from imbalanced.detect.confidence import Calibration
     from imbalanced.detect.detector import Detector
-    from imbalanced.detect.filters import Filter
+    from imbalanced.detect.filters import Hearing
     from imbalanced.events import Frame, Instrument
     from imbalanced.lane import Lane
     from imbalanced.venues.codec import Command
@@ -63,7 +66,7 @@ NS_PER_MS = 1_000_000
 class Seat:
     """One instrument: its lane, its desk, and what its signals rest on."""
 
-    def __init__(self, lane: Lane, desk: Desk, names: list[str], filters: dict[str, Filter], grader: Grader) -> None:
+    def __init__(self, lane: Lane, desk: Desk, names: list[str], filters: Chain, grader: Grader) -> None:
         self.lane, self.desk, self.names, self.filters = lane, desk, names, filters
         self.instrument: Instrument = lane.instrument
         self.valid_since_ns = 0
@@ -71,11 +74,15 @@ class Seat:
         self.told_updates = 0
         self.grader = grader
         self.trust: dict[str, Confidence] = {}
+        self.quality: dict[str, float] = {}
+        self.peers: list[Peer] = []
 
 
-def furnish(config: Config, venue: str, instrument: Instrument) -> tuple[Desk, list[str], dict[str, Filter]]:
+def furnish(
+    config: Config, venue: str, instrument: Instrument, floor: Floor | None = None
+) -> tuple[Desk, list[str], Chain]:
     """The desk of one instrument as configured, the names of its metrics, and its filters in the order they are
-    asked.
+    asked. ``floor``: where the desks of a run see each other (none: it stands alone).
     """
     grid = Grid(instrument.price_scale, Decimal(instrument.tick) if instrument.tick else None)
     specs = config.metrics_of(venue)
@@ -84,8 +91,19 @@ def furnish(config: Config, venue: str, instrument: Instrument) -> tuple[Desk, l
         make_detector(spec.kind, spec.name, DETECTORS, spec.options_for(instrument.symbol), grid)
         for spec in config.detectors_of(venue)
     ]
-    filters = {name: FILTERS[name](options) for name, options in config.filters_of(venue).items()}
-    return Desk(metrics, detectors), [spec.name for spec in specs], filters
+    parts = [make_detector(kind, kind, DETECTORS, DETECTORS[kind].Options(), grid) for kind in missing(detectors)]
+    place = (floor or Floor()).seat(instrument)
+    for one in parts:
+        one.silent = True
+    for one in (*parts, *detectors):
+        one.seated(place, [*parts, *detectors])
+    kit = Kit(grid)
+    filters = {name: make_filter(FILTERS[name], options, kit) for name, options in config.filters_of(venue).items()}
+    if "spoof" in filters:
+        for one in (*parts, *detectors):
+            one.age_by(kit.cohorts)
+    desk = Desk(metrics, detectors, parts, place.post, kit.metrics)
+    return desk, [spec.name for spec in specs], Chain(filters, kit)
 
 
 class Pipeline:
@@ -103,6 +121,7 @@ class Pipeline:
             self.fingerprint = sha256(both.encode()).hexdigest()[:16]
         self.sessions: dict[str, Session] = {}
         self.seats: dict[tuple[str, str], Seat] = {}
+        self.floor = Floor()
         self._commands: list[Command] = []
         self._clock_ns = config.clock_ms * NS_PER_MS
         self._snapshots_ns = config.snapshots_ms * NS_PER_MS
@@ -111,9 +130,9 @@ class Pipeline:
         for venue, settings in config.venues.items():
             own = settings.endpoints
             endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
-            codec = VENUES[venue].codec(venue, endpoints)
-            self.sessions[venue] = Session(codec, discover=discover, provides=VENUES[venue].provides)
-        self._across = Across(self.sessions)
+            used = with_key(VENUES[venue], settings.credentials)
+            self.sessions[venue] = Session(used.codec(venue, endpoints), discover=discover, provides=used.provides)
+        self._crosscheck = CrossCheck(self.sessions)
         self._by_event: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
             BookChanged: self._book_changed,
             BookReplaced: self._book_replaced,
@@ -167,10 +186,15 @@ class Pipeline:
         return found
 
     def _seated(self, venue: str, lane: Lane) -> Seat:
-        desk, names, filters = furnish(self.config, venue, lane.instrument)
+        desk, names, filters = furnish(self.config, venue, lane.instrument, self.floor)
         grading = self.config.grading
         grader = Grader(grading.latency_ms, grading.horizons_ms, float(grading.round_trip_cost_bps), self.track)
-        return Seat(lane, desk, names, filters, grader)
+        seat = Seat(lane, desk, names, filters, grader)
+        for other in self.seats.values():
+            if _asset(other.instrument) == _asset(seat.instrument):
+                seat.peers.append(Peer(other.instrument, other.desk, other.filters.kit))
+                other.peers.append(Peer(seat.instrument, desk, filters.kit))
+        return seat
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -220,10 +244,16 @@ class Pipeline:
                 "mark": event.mark,
                 "index": event.index,
             }
-            seat.desk.context(funding, event.event_ns, event.recv_ns)
+            self._context(seat, funding, event, frame, out)
         if event.open_interest is not None:
-            interest = {"type": "oi", "oi": event.open_interest, "price": event.mark}
-            seat.desk.context(interest, event.event_ns, event.recv_ns)
+            # Some venues tell open interest by itself: then the price is that of the book, if there is one.
+            price = mid_text(seat.desk.book, seat.instrument.price_scale) if event.mark is None else event.mark
+            if price is not None:
+                interest: dict[str, object] = {"type": "oi", "oi": event.open_interest, "price": price}
+                self._context(seat, interest, event, frame, out)
+        if event.long_share is not None and event.short_share is not None:
+            crowd = {"type": "ratio", "long": event.long_share, "short": event.short_share}
+            self._context(seat, crowd, event, frame, out)
 
     def _liquidation(self, event: Liquidation, frame: Frame, out: list[Any]) -> None:
         seat = self.seat(event.venue, event.instrument)
@@ -234,7 +264,13 @@ class Pipeline:
                 "price": decimal_text(event.px, seat.instrument.price_scale),
                 "size": event.size,
             }
-            seat.desk.context(forced, event.event_ns, event.recv_ns)
+            self._context(seat, forced, event, frame, out)
+
+    def _context(
+        self, seat: Seat, told: Mapping[str, object], event: Mark | Liquidation, frame: Frame, out: list[Any]
+    ) -> None:
+        if seat.desk.context(told, event.event_ns, event.recv_ns):
+            self._signals(seat, frame, out)
 
     def _notice(self, event: Notice, frame: Frame, out: list[Any]) -> None:
         """A proof was lost or is back: what the signals of this venue rest on from now on."""
@@ -249,33 +285,55 @@ class Pipeline:
     def _signals(self, seat: Seat, frame: Frame, out: list[Any]) -> None:
         for detector, said in seat.desk.fired:
             if said == OPEN:
-                refusal = self._refusal(seat, detector, frame) or self._muted(seat, detector, frame)
-                if refusal:
-                    detector.lifecycle.suppress()
-                    out.append(
-                        Suppressed(
-                            venue=seat.instrument.venue,
-                            instrument=seat.instrument.symbol,
-                            recv_ns=frame.recv_ns,
-                            kind=detector.kind,
-                            filter=refusal,
-                        )
-                    )
-                    continue
-                detector.signal_id = signal_id(seat.instrument.venue, seat.instrument.symbol, detector, frame)
-                detector.opened_recv_ns = frame.recv_ns
-            signal = self._trusted(seat, self._signal(seat, detector, said, frame))
-            out.append(signal)
-            if said == OPEN:
-                out.append(self._explained(seat, detector, signal, frame))
-                seat.grader.opened(signal, seat.desk.book, seat.desk.book_ns)
+                self._open(seat, detector, frame, out)
+            else:
+                out.append(self._trusted(seat, self._signal(seat, detector, said, frame)))
 
-    def _refusal(self, seat: Seat, detector: Detector, frame: Frame) -> str:
-        """The first filter that says no; empty when none does."""
-        now = Moment(seat.desk, seat.valid_since_ns, frame.recv_ns)
-        return next((name for name, one in seat.filters.items() if not one.check(detector, now)), "")
+    def _open(self, seat: Seat, detector: Detector, frame: Frame, out: list[Any]) -> None:
+        """A detector would open: not without its filters."""
+        now = self._moment(seat, frame)
+        hearing = seat.filters.ask(detector, now)
+        refusal = hearing.refusal or self._muted(seat, detector, frame, hearing)
+        if refusal:
+            detector.lifecycle.suppress()
+            out.append(
+                Suppressed(
+                    venue=seat.instrument.venue,
+                    instrument=seat.instrument.symbol,
+                    recv_ns=frame.recv_ns,
+                    kind=detector.kind,
+                    filter=refusal.name,
+                    evidence=refusal.told,
+                )
+            )
+            return
+        seat.filters.opened(detector, now)
+        detector.signal_id = signal_id(seat.instrument.venue, seat.instrument.symbol, detector, frame)
+        detector.opened_recv_ns = frame.recv_ns
+        seat.quality[detector.signal_id] = hearing.quality
+        signal = self._trusted(seat, self._signal(seat, detector, OPEN, frame, hearing))
+        out.append(signal)
+        out.append(self._explained(seat, detector, signal, frame, hearing))
+        seat.grader.opened(signal, seat.desk.book, seat.desk.book_ns)
 
-    def _explained(self, seat: Seat, detector: Detector, signal: Signal, frame: Frame) -> Explained:
+    def _moment(self, seat: Seat, frame: Frame) -> Moment:
+        cost = float(self.config.grading.round_trip_cost_bps) * 1e-4
+        return Moment(
+            seat.desk, seat.valid_since_ns, frame.recv_ns, seat.instrument, tuple(seat.peers), self.track, cost
+        )
+
+    def _end_what_turned_bad(self, seat: Seat, now: Moment, frame: Frame, out: list[Any]) -> None:
+        """A hard filter that fails while a signal is open ends it."""
+        for detector in seat.desk.detectors:
+            if detector.lifecycle.state == OPENED:
+                refusal = seat.filters.ended_by(detector, now)
+                if refusal is not None:
+                    detector.lifecycle.close(FADED, seat.desk.time_of(detector))
+                    signal = self._trusted(seat, self._signal(seat, detector, CLOSE, frame))
+                    signal.evidence["ended_by"] = f"{refusal.name}: {refusal.told}"
+                    out.append(signal)
+
+    def _explained(self, seat: Seat, detector: Detector, signal: Signal, frame: Frame, hearing: Hearing) -> Explained:
         return explained(
             detector,
             signal,
@@ -283,20 +341,20 @@ class Pipeline:
             book=seat.desk.book,
             scale=seat.instrument.price_scale,
             values=seat.desk.values(seat.names),
-            answers=[FilterAnswer(name=name, verdict="pass") for name in seat.filters],
+            answers=hearing.answers,
         )
 
-    def _muted(self, seat: Seat, detector: Detector, frame: Frame) -> str:
+    def _muted(self, seat: Seat, detector: Detector, frame: Frame, hearing: Hearing) -> FilterAnswer | None:
         """A kind that has stopped to earn is held back where that is wished, and graded in silence, so that it can
         return.
         """
         owner = Owner(detector.kind, seat.instrument.venue, seat.instrument.symbol)
         if not (self.config.grading.mute_degraded and self.track.degraded(owner)):
-            return ""
+            return None
         if not seat.grader.waits_for(detector.kind):
-            held_back = self._signal(seat, detector, OPEN, frame)
+            held_back = self._signal(seat, detector, OPEN, frame, hearing)
             seat.grader.held_back(held_back, seat.desk.book, seat.desk.book_ns)
-        return "degraded"
+        return FilterAnswer(name="degraded", verdict="fail", told="this kind has stopped to earn here")
 
     def _trusted(self, seat: Seat, signal: Signal) -> Signal:
         """The signal with the confidence that it was opened with: what came since is no part of that decision."""
@@ -309,18 +367,20 @@ class Pipeline:
         signal.evidence["confidence_n"] = trust.n
         return replace(signal, confidence=trust.p)
 
-    def _signal(self, seat: Seat, detector: Detector, said: int, frame: Frame) -> Signal:
+    def _signal(
+        self, seat: Seat, detector: Detector, said: int, frame: Frame, hearing: Hearing | None = None
+    ) -> Signal:
         desk, instrument = seat.desk, seat.instrument
-        ts_ns = (desk.book_ns if detector.of_book else desk.trade_ns) or desk.latest_ns
+        ts_ns = desk.time_of(detector) or desk.latest_ns
         proof = Proof(
             book_seq=seat.lane.sync.last_id if seat.lane.valid else -1,
             book_age_ms=(frame.recv_ns - seat.valid_since_ns) // NS_PER_MS,
-            checks=[*seat.checks, *seat.filters] if said == OPEN else list(seat.checks),
+            checks=[*seat.checks, *(hearing.passed if hearing is not None else ())],
             gaps_1h=seat.lane.gaps_1h(frame.recv_ns),
             event_lag_ms=(frame.recv_ns - ts_ns) // NS_PER_MS,
         )
         identity = {"venue": instrument.venue, "instrument": instrument.symbol, "config": self.fingerprint}
-        return build(
+        signal = build(
             detector,
             said,
             frame=frame,
@@ -329,6 +389,13 @@ class Pipeline:
             proof=proof,
             identity=identity,
         )
+        quality = hearing.quality if hearing is not None else seat.quality.get(signal.id, 1.0)
+        if hearing is not None and hearing.answers:
+            signal.evidence.update(hearing.numbers)
+            signal.evidence["quality"] = quality
+        if said == CLOSE:
+            seat.quality.pop(signal.id, None)
+        return replace(signal, strength=signal.strength * quality)
 
     def _stop(self, frame: Frame, out: list[Any]) -> None:
         """The orderly end: every open signal is closed, in the order of their ids."""
@@ -351,7 +418,7 @@ class Pipeline:
     def _tick(self, frame: Frame, out: list[Any]) -> None:
         self._next_tick(frame.recv_ns)
         silences: list[Any] = []
-        self._across.look(frame, silences)
+        self._crosscheck.look(frame, silences)
         for event in silences:
             out.append(event)
             if type(event) is BookInvalid:
@@ -361,12 +428,11 @@ class Pipeline:
             self._snapshot_due_ns = (frame.recv_ns // self._snapshots_ns + 1) * self._snapshots_ns
         for seat in self.seats.values():
             fired = seat.desk.clock(frame.recv_ns)
-            if seat.filters:
-                now = Moment(seat.desk, seat.valid_since_ns, frame.recv_ns)
-                for one in seat.filters.values():
-                    one.observe(now)
+            now = self._moment(seat, frame)
+            seat.filters.observe(now)
             if fired:
                 self._signals(seat, frame, out)
+            self._end_what_turned_bad(seat, now, frame, out)
             if seat.grader.pending:
                 out.extend(seat.grader.step(seat.desk.book, seat.desk.book_ns, frame.recv_ns))
             if snapshot and seat.desk.updates != seat.told_updates:
@@ -385,6 +451,10 @@ class Pipeline:
             values=seat.desk.values(seat.names),
             conflated=conflated,
         )
+
+
+def _asset(instrument: Instrument) -> str:
+    return instrument.base or instrument.symbol.partition("/")[0]
 
 
 def _because(signal: Signal, reason: Any) -> Signal:

@@ -32,7 +32,8 @@ CHECKSUM, SEQUENCE = "checksum", "sequence"
 ABSENT, NEEDED = 10, 3
 # So often and so long a dropped proof must hold before it is trusted again.
 BACK, BACK_NS = 20, 60 * S
-# After so many successes in a row a failure is that of one book, even while the proof is not trusted.
+# After so many successes in a row, of all books or of one, a failure is that of another book, even while the proof is
+# not trusted: else one wrong book would keep it from ever coming back.
 WORKS = 10
 
 
@@ -53,10 +54,12 @@ class _Account(Struct):
     absent: int = 0
     good: int = 0
     good_since_ns: int = 0
+    good_of: dict[str, int] = {}
 
     def clear(self) -> None:
         self.failed = self.images = self.absent = self.good = self.good_since_ns = 0
         self.of = set()
+        self.good_of = {}
 
 
 class Proofs:
@@ -101,6 +104,7 @@ class Proofs:
                 account.clear()
                 self._back(CHECKSUM)
             else:
+                account.good_of[symbol] = account.good_of.get(symbol, 0) + 1
                 self._works(CHECKSUM, account, now_ns)
             return
         if account.failed or account.absent:
@@ -108,9 +112,12 @@ class Proofs:
         if CHECKSUM not in self.declared and CHECKSUM not in self._extra:
             self._extra = (CHECKSUM,)
 
-    def failed(self, symbol: str, *, image: bool) -> bool:
-        """The checksum is not that of our book: whether the book is to blame. ``image``: of a whole image."""
+    def failed(self, symbol: str, *, image: bool, chained: bool = True) -> bool:
+        """The checksum is not that of our book: whether the book is to blame. ``image``: of a whole image; ``chained``:
+        the message has ids of its own, so a missing diff would have been seen by them.
+        """
         account = self._sum
+        chained = chained and SEQUENCE in self.standing
         alone = not self._summed - {symbol}
         self._summed.add(symbol)
         fresh = image or symbol in self._fresh
@@ -118,17 +125,18 @@ class Proofs:
             if self._suspected:
                 self._suspected = not fresh
                 return self._suspected
-            if account.good >= WORKS:
+            account.good_of[symbol] = 0
+            if account.good >= WORKS or max(account.good_of.values()) >= WORKS:
                 return True
-            account.clear()
+            account.good = account.good_since_ns = 0
             return False
         account.failed += 1
         account.of.add(symbol)
         account.images += image
-        conclusive = account.failed if SEQUENCE in self.standing else account.images
+        conclusive = account.failed if chained else account.images
         if conclusive >= NEEDED and (fresh if alone else len(account.of) > 1):
             self._suspected = False
-        elif len(account.of) >= min(NEEDED, len(self._summed)) > 1 and SEQUENCE not in self.standing:
+        elif len(account.of) >= min(NEEDED, len(self._summed)) > 1 and not chained:
             self._suspected = True
         else:
             return True

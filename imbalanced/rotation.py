@@ -296,7 +296,7 @@ class Rotation:
         """The book that was built beside the live one takes its place, told as what changed."""
         shadow = handover.shadows[message.symbol]
         proofs = self._books.proofs
-        if message.checked and proofs.expects_checksum and not self._books.codec.verify(message, shadow.book):
+        if message.checked and proofs.expects_checksum and not self._books.verified(message, shadow):
             self._anew(handover, shadow, message.symbol, frame.recv_ns)
             return
         if shadow.last_id < lane.sync.last_id:

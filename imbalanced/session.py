@@ -76,6 +76,7 @@ from imbalanced.venues.codec import (
     Gone,
     Image,
     ImageFailed,
+    LastTrade,
     Listing,
     Print,
     Reply,
@@ -92,6 +93,9 @@ if TYPE_CHECKING:
     from imbalanced.lane import Lane
     from imbalanced.proofs import Proofs
     from imbalanced.venues.codec import Codec, Command, LinkPlan
+
+# Behind here times are C integers of 64 bits: what a venue writes beyond that (the year 2262) is none.
+NO_TIME_NS = 1 << 63
 
 
 class Session:
@@ -124,6 +128,7 @@ class Session:
         self._by_message: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
             Diff: self.books.diff,
             Print: self._print,
+            LastTrade: self._last_trade,
             Image: self.books.image,
             ImageFailed: self.rulings.image_failed,
             Reply: self._reply,
@@ -271,6 +276,10 @@ class Session:
         rotating = self._rotating and frame.conn in self._rotating
         for message in messages:
             kind = type(message)
+            if getattr(message, "event_ns", 0) >= NO_TIME_NS:
+                why = f"{kind.__name__}: its time is beyond the year 2262"
+                self._refused(CodecError(why, frame.data, symbol=getattr(message, "symbol", "")), frame, events)
+                continue
             if kind is not Answer:
                 self._heard_ns[frame.conn] = frame.recv_ns
             if rotating and self.rotation.takes(message, frame, events):
@@ -307,8 +316,7 @@ class Session:
         elif 0 <= trade_id <= lane.trade_id:
             return
         elif self.codec.trades_count_up and 0 <= lane.trade_id < trade_id - 1:
-            lost = f"{lane.trade_id + 1}..{trade_id - 1}"
-            self.books.notice("trade_gap", lost, frame, events, instrument=lane.instrument.symbol)
+            self._trades_lost(lane, trade_id - 1, frame, events)
         lane.trade_id = trade_id
         if message.why_not == "history":
             events.append(_ignored(lane, message, frame, "history"))
@@ -332,6 +340,22 @@ class Session:
                 trade_id=message.trade_id,
             )
         )
+
+    def _last_trade(self, message: LastTrade, frame: Frame, events: list[Any]) -> None:
+        """What was said the last time must have been printed by now; what is said this time may still be under way."""
+        lane = self.books.find(message.symbol, frame)
+        if lane is None:
+            return
+        told, lane.last_trade_told = lane.last_trade_told, message.trade_id
+        if lane.trade_id >= told:
+            return
+        if lane.trade_id >= 0:
+            self._trades_lost(lane, told, frame, events)
+        lane.trade_id = told
+
+    def _trades_lost(self, lane: Lane, last: int, frame: Frame, events: list[Any]) -> None:
+        lost = f"{lane.trade_id + 1}..{last}"
+        self.books.notice("trade_gap", lost, frame, events, instrument=lane.instrument.symbol)
 
     def _context(self, message: Context, frame: Frame, events: list[Any]) -> None:
         lane = self.books.find(message.symbol, frame)

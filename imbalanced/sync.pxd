@@ -23,6 +23,8 @@ cdef class BookSync:
     cdef public long long heard_count
     cdef public double interval_ns
     cdef public double longest_ns
+    cdef public object orders
+    cdef bint _apply(self, Diff diff)
     cpdef void heard(self, long long recv_ns)
     cpdef void begin(self)
     cpdef void idle(self)

@@ -12,6 +12,9 @@ States::
                                             diff is the first of the new buffer
     any -------idle()-------> IDLE          the socket is gone
 
+Where the venue publishes orders, a diff holds changes of orders and becomes rows of levels when it is applied
+(``orders.py``): one that changes no level is taken and answered with IGNORED.
+
 The buffer is contiguous at all times: a diff that does not follow the last one buffered starts it anew. Nothing here
 has a clock (receive times come with the diffs), asks for anything or tells anyone: it answers what happened, and
 ``session.py`` acts on it.
@@ -30,6 +33,7 @@ else:
     from cython.cimports.imbalanced.book import Book, Rows
     from cython.cimports.imbalanced.venues.diff import Diff
 
+from imbalanced.orders import Orders
 from imbalanced.venues.codec import Chain, Source
 
 if TYPE_CHECKING:
@@ -73,6 +77,7 @@ class BookSync:
         self.heard_count = 0
         self.interval_ns = 0.0
         self.longest_ns = 0.0
+        self.orders = Orders() if continuity.orders else None
 
     @cython.ccall
     def begin(self) -> cython.void:
@@ -86,6 +91,8 @@ class BookSync:
         self.state = IDLE
         self.book.clear()
         self.buffer.clear()
+        if self.orders is not None:
+            self.orders.clear()
         self.last_id = -1
         self.image_id = -1
         self.seen_id = -1
@@ -136,7 +143,8 @@ class BookSync:
             return GAP
         self.old_in_a_row = 0
         self.last_id = diff.last_id
-        self.book.apply(diff.rows)
+        if not self._apply(diff):
+            return IGNORED
         if self.depth > 0:
             self.book.bids.truncate(self.depth)
             self.book.asks.truncate(self.depth)
@@ -148,6 +156,16 @@ class BookSync:
             self.begin()
             return CROSSED
         return APPLIED
+
+    @cython.cfunc
+    def _apply(self, diff: Diff) -> cython.bint:
+        """Into the book; false where these orders change no level and no checksum is to be compared."""
+        if self.orders is None:
+            self.book.apply(diff.rows)
+            return True
+        rows: Rows = self.orders.apply(diff.orders)
+        self.book.apply(rows)
+        return diff.checked or rows.n > 0
 
     def _restart(self, diff: Diff) -> None:
         """The chain broke at this diff: it is the first of a new buffer (where the image comes by REST)."""
@@ -164,9 +182,14 @@ class BookSync:
         if self.buffer:
             if not self._follows(diff):
                 if diff.last_id <= self.last_id:
-                    return IGNORED
+                    self.old_in_a_row += 1
+                    if self.old_in_a_row < OLD_IS_RESET:
+                        return IGNORED
+                    self._restart(diff)
+                    return RESET
                 self._restart(diff)
                 return GAP
+            self.old_in_a_row = 0
             if len(self.buffer) >= self.buffer_limit:
                 self.begin()
                 return OVERFLOW
@@ -197,24 +220,30 @@ class BookSync:
         overlaps = bool(diff.first_id <= wanted <= diff.last_id)
         return overlaps or (self.by_previous and diff.prev_id == self.image_id)
 
+    def _replace(self, image: Image) -> None:
+        self.book.replace(image.rows if self.orders is None else self.orders.replace(image.orders))
+
     def _take(self, diff: Diff) -> None:
-        self.book.apply(diff.rows)
+        self._apply(diff)
         self.last_id = diff.last_id
         self.joined = True
 
     def image(self, image: Image) -> int:
-        """A snapshot: PROVEN, STALE (older than the buffer), IGNORED (not wanted) or, where it only differs,
+        """A snapshot: PROVEN, STALE (older than the buffer, or empty), IGNORED (not wanted) or, where it only differs,
         APPLIED.
         """
         if self.source != REST:
             return self._in_band(image)
         if self.state != BUFFERING:
             return IGNORED
+        # A new listing without orders has no id; a book with an id and without any level is an answer gone wrong.
+        if image.rows.n == 0 and not image.orders and image.last_id >= 0:
+            return STALE
         self.image_id = image.last_id
         kept = [diff for diff in self.buffer if diff.last_id >= image.last_id + self.offset]
         if kept and not self._overlaps(kept[0]):
             return STALE
-        self.book.replace(image.rows)
+        self._replace(image)
         self.seen_id = self.last_id
         self.buffer.clear()
         self.last_id = image.last_id
@@ -244,6 +273,7 @@ class BookSync:
         changes = self.book.changes_to(rows)
         if changes.n:
             self.book.apply(changes)
+        self.orders = other.orders
         self.last_id = other.last_id
         self.image_id, self.seen_id, self.joined = other.image_id, other.seen_id, other.joined
         self.old_in_a_row = 0
@@ -260,7 +290,7 @@ class BookSync:
             self.last_id = image.last_id
             self.book.apply(self.book.changes_to(image.rows))
             return APPLIED
-        self.book.replace(image.rows)
+        self._replace(image)
         self.last_id = image.last_id
         self.joined = True
         self.old_in_a_row = 0

@@ -15,7 +15,7 @@ what               is said when                                                 
 =================  ===================================================================  ==============================
 
 A socket on which every book is quiet is opened again. What other venues say of the same asset is judged in
-``across.py``, which sees them all.
+``crosscheck.py``, which sees them all.
 """
 
 from __future__ import annotations
@@ -71,7 +71,12 @@ class Watch:
             return
         for symbol in plan.books:
             lane = self._books.lanes[symbol]
-            if lane.conn == conn and lane.wanted and lane.sync.heard_ns == 0 and not lane.stale:
+            if lane.conn != conn or not lane.wanted or lane.sync.heard_ns or lane.stale:
+                continue
+            due_ns = lane.opened_ns + FIRST_DATA_NS
+            if frame.recv_ns < due_ns:  # it came over from another socket since
+                self._timers.at(due_ns, "first", str(conn))
+            else:
                 self.quiet(lane, GapKind.SILENT_SUBSCRIPTION, "acknowledged, but no data", frame, events)
         if conn not in self._links.heard_ns:
             self._links.reconnect(conn, GapKind.SILENT_SUBSCRIPTION)
@@ -104,6 +109,7 @@ class Watch:
             if not lane.wanted:
                 continue
             self._look(lane, frame, events)
+            self._books.refresh(lane, frame.recv_ns)
             quiet[lane.conn] = quiet.get(lane.conn, True) and lane.stale
             if planned and not lane.context.count and not lane.context.state:
                 self._first_context(lane, frame, events)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,35 +71,3 @@ def story(venue: str, frames: list[Frame], leave_out: int = -1) -> dict[str, lis
                 detail = event.reason if isinstance(event, BookInvalid) else str(event.book_seq)
                 told.setdefault(lane.instrument.venue_symbol, []).append(Said(number, word, detail))
     return told
-
-
-def every_gap_is_said(venue: str, name: str, whose: Callable[[dict[str, Any]], str]) -> int:
-    """Takes each book frame away in turn, where each must follow the last: its symbol says so at its very next frame,
-    and all others say what they always say. Answers how many frames were taken.
-    """
-    frames = frames_of(name)
-    books = book_frames(frames, whose)
-    frames = frames[: books[-1].number + 1]
-    whole = story(venue, frames)
-    taken = 0
-    for symbol in sorted({book.symbol for book in books}):
-        said = whole.get(symbol, [])
-        proven = next((int(one.detail) for one in said if one.word == "valid"), None)
-        if proven is None:
-            continue
-        applied = {one.number: int(one.detail) for one in said if one.word == "changed"}
-        first = min((number for number, seq in applied.items() if seq > proven), default=-1)
-        own = [book.number for book in books if book.symbol == symbol]
-        for number, following in pairwise(own):
-            if applied.get(number, proven) <= proven:
-                continue  # the image has it, or it came before the image and its absence cannot be known
-            told = story(venue, frames[: following + 1], leave_out=number)
-            expected = {"sequence_gap"} | ({"snapshot_no_overlap"} if number == first else set())
-            last = told[symbol][-1]
-            assert last[:2] == (following, "invalid"), f"{symbol}: without frame {number}, {last} was said last"
-            assert last.detail in expected, f"{symbol}: without frame {number}: {last}"
-            for other in whole.keys() - {symbol}:
-                usual = [one for one in whole[other] if one.number <= following]
-                assert told.get(other, []) == usual, f"without frame {number} of {symbol}, {other} was disturbed"
-            taken += 1
-    return taken

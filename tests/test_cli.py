@@ -110,8 +110,8 @@ def test_version_says_what_runs() -> None:
 def test_check_says_how_big_it_is() -> None:
     result = run("check", "-c", DEMO)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "binance: 3 instruments, 11 metrics, 3 detectors" in result.stdout
-    assert "6 metric series in Prometheus" in result.stdout
+    assert "binance: 2 instruments, 11 metrics, 3 detectors" in result.stdout
+    assert "4 metric series in Prometheus" in result.stdout
     assert "no fault found" in result.stdout
 
 

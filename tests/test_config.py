@@ -20,6 +20,7 @@ from imbalanced.config import (
     LARGEST_TEXT,
     Config,
     ConfigError,
+    Credentials,
     Http,
     Redis,
     Tables,
@@ -104,11 +105,7 @@ TABLES = Tables(
         "vwap_deviation": Row(WindowOptions),
         "effective_mid": Row(SizeOptions),
     },
-    detectors={
-        "order_flow_imbalance": Row(LifeOptions),
-        "market_depth_imbalance": Row(LifeOptions),
-        "aggressive_order_flow": Row(LifeOptions),
-    },
+    detectors={str(one["kind"]): Row(LifeOptions) for one in DEFAULT_DETECTORS},
     filters={"warmup": Row(WarmupOptions), "spread": Row(SpreadOptions)},
 )
 VENUE = "venues: {okx: {instruments: [BTC/USDT]}}\n"
@@ -355,6 +352,40 @@ def test_secrets_come_from_files() -> None:
     assert "which is empty" in faults(VENUE + "http: {token_file: empty}")[0]
     assert "given beside token, expected one of the two" in fault(VENUE + "http: {token: a, token_file: secret}")
     assert "an unknown key" in fault(VENUE + "http: {token_file: 5}")
+
+
+class Signing:
+    """A venue that signs: as much of it as the configuration sees. Its secrets are made of ``s``."""
+
+    with_key = None
+
+    @staticmethod
+    def sign(request: str, credentials: Credentials, now_ns: int) -> str:
+        if set(credentials.secret) != {"s"}:
+            raise ValueError("no such letter")
+        return request + credentials.key
+
+
+def test_credentials_are_tried_before_anything_is_opened_and_never_shown() -> None:
+    tables = TABLES._replace(venues={**TABLES.venues, "signing": Signing()})
+
+    def read(text: str) -> Config:
+        return load(text, tables, environ={"SECRET": "ss"}, read_text=lambda path: {"k": "key-7\n"}[path])
+
+    text = "venues: {signing: {instruments: [A/B], credentials: {key_file: k, secret: '${SECRET}'}}}"
+    loaded = read(text)
+    assert loaded.venues["signing"].credentials == Credentials(key="key-7", secret="ss")
+    shown = effective(loaded, {})
+    assert "key-7" not in shown
+    assert "ss" not in re.sub(r"#.*", "", shown).split()
+    with pytest.raises(ConfigError) as caught:
+        read(text.replace("${SECRET}", "letters"))
+    assert str(caught.value).startswith(
+        "venues.signing.credentials.secret: given ***, expected the secret as the venue"
+    )
+    assert "letters" not in str(caught.value)
+    unsigned = "venues: {okx: {instruments: [A/B], credentials: {key: a, secret: b}}}"
+    assert "expected no credentials: nothing of okx is signed" in fault(unsigned)
 
 
 def test_no_secret_is_ever_in_a_fault() -> None:

@@ -132,6 +132,7 @@ def connector(
     jitter: float = 0.0,
     sleep: Callable[[float], object] = asyncio.sleep,
     on_sent: Callable[[Frame], None] | None = None,
+    sign: Callable[[str, int], str] | None = None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> Connector:
     return Connector(
@@ -144,6 +145,7 @@ def connector(
         jitter=lambda: jitter,
         sleep=sleep,
         on_sent=on_sent,
+        sign=sign,
         now_ns=now_ns,
     )
 
@@ -418,6 +420,18 @@ async def test_an_empty_text_is_a_ping(transport: str) -> None:
         await eventually(lambda: len(heard) == 2)
     assert heard == [(WSMsgType.PING, ""), (WSMsgType.TEXT, "after")]
     assert [frame.data for frame in sent] == [b"after"], "a PING is no message of ours"
+
+
+async def test_a_request_is_signed_as_it_goes_out_and_recorded_without_the_proof() -> None:
+    core, sent = Core(), list[Frame]()
+    made = connector(core, on_sent=sent.append, sign=lambda text, now_ns: f"{text} {now_ns}", now_ns=lambda: 7)
+    async with venue() as there, running(core, made):
+        made.execute(opening(f"{there.url}/"))
+        await core.until(lambda: core.of("open"))
+        made.execute(Send(venue="venue", conn=1, data="subscribe"))
+        await core.until(lambda: len(core.of("ws")) == 2)
+    assert there.heard == ["subscribe 7"]
+    assert [frame.data for frame in sent] == [b"subscribe"]
 
 
 async def test_the_queue_is_bounded_and_a_full_one_begins_anew() -> None:

@@ -24,7 +24,7 @@ import yaml
 
 from imbalanced.checks import build
 from imbalanced.cli import tables
-from imbalanced.config import Config, load
+from imbalanced.config import Config, ConfigError, load
 from imbalanced.detect import DETECTORS, FILTERS
 from imbalanced.embedded import redis_server
 from imbalanced.events import Proof, Signal
@@ -44,6 +44,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))]
 DEADLINE_S = 30.0
+OTHERS = ("binance", "binance_usdm")
 
 
 def generator() -> ModuleType:
@@ -146,14 +147,29 @@ def part_of(block: str) -> str:
 
 
 def whole(block: str) -> str:
-    """A configuration that holds the example."""
+    """A configuration that holds the example, of the first venue that can feed it."""
+    for venue in VENUES:
+        text = held(block, venue)
+        try:
+            loaded(text)
+        except ConfigError as error:
+            said = error
+        else:
+            return text
+    raise said
+
+
+def held(block: str, venue: str) -> str:
     part = part_of(block)
     if part == "file":
         return block if "venues" in yaml.load(block, Loader=yaml.BaseLoader) else f"venues: {{binance: }}\n{block}"
     inner = "".join(f"  {line}\n" for line in block.splitlines())
-    named = re.findall(r"\{metric: (\w+)", block) if part == "metrics" else []
-    venue = next(venue for venue in VENUES if all(venue in GENERATE.feeders(name) for name in named))
-    return f"venues: {{{venue}: {{instruments: [BTC/USDT]}}}}\n{part}:\n{inner}"
+    both = "instruments: [BTC/USDT, 'BTC/USDT:USDT']"
+    none = "{}" if part == "filters" else "[]"
+    own = f"  {venue}:\n    {both}\n    {part}:\n" + "".join(f"    {line}\n" for line in inner.splitlines())
+    # The others are there for kinds that look at another venue.
+    others = "".join(f"  {one}: {{{both}, {part}: {none}}}\n" for one in OTHERS if one != venue)
+    return f"venues:\n{own}{others}"
 
 
 YAML = [pytest.param(block, id=f"{page} {n}") for page in PAGES for n, block in enumerate(blocks(page, "yaml"))]

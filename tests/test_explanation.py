@@ -24,7 +24,7 @@ CONFIG = {
     "venues": {VENUE: {"instruments": ["AAA/USDT"]}},
     "metrics": [{"metric": "spread"}, {"metric": "depth_imbalance", "levels": 2}],
     "detectors": [LEAN],
-    "filters": {"warmup": {"min_age": "1s"}},
+    "filters": {"warmup": {"min_age": "1s"}, "depth": {"min_notional": "0"}, "spoof": "off"},
     "grading": {"horizons": ["500ms", "2s"]},
 }
 

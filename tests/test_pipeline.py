@@ -9,11 +9,13 @@ import pytest
 from conversation import START_NS, S, diff_text, trade_text
 from scripted import FLOW, LEAN, PUSH, VENUE, Script, configured
 
+from imbalanced.detect import FILTERS
 from imbalanced.detect.confidence import Calibration, Cell, Owner, Track
 from imbalanced.events import (
     BookInvalid,
     BookReplaced,
     BookValid,
+    Explained,
     Frame,
     Graded,
     MetricSnapshot,
@@ -257,16 +259,20 @@ def test_ids_are_of_the_opening_frame_and_the_detector() -> None:
 
 
 def test_a_signal_says_what_it_rests_on() -> None:
-    config = configured(LEAN, filters={"warmup": {"min_age": "1s"}, "rate": "off"})
+    config = configured(LEAN, filters={**ONLY, "warmup": {"min_age": "1s"}, "rate": "off"})
     (opened,) = signals(run(leaning(), config))
     assert opened.proof.book_seq == 10 + 1 + 20 + 3
     assert opened.proof.book_age_ms == 2300
     assert opened.proof.gaps_1h == 0
-    assert opened.proof.checks == ["sequence", "warmup", "stale", "spread"]
+    unknown = {"latency", "clock", "spread", "depth", "volatility", "event_rate", "sentiment", "confirm", "cost"}
+    assert opened.proof.checks == ["sequence", *(name for name in FILTERS if name not in {*unknown, "spoof", "rate"})]
     assert opened.config == Pipeline(config).fingerprint
 
 
 # -- filters -----------------------------------------------------------------------------------------------------------
+
+# A scripted market has no depth to speak of, and its sizes are gone before they have an age.
+ONLY: dict[str, Any] = {"depth": {"min_notional": "0"}, "spoof": "off"}
 
 
 def test_a_filter_that_blocks_is_counted_and_tried_again() -> None:
@@ -283,10 +289,67 @@ def test_a_filter_that_blocks_is_counted_and_tried_again() -> None:
 
 
 def test_filters_never_hold_back_a_close() -> None:
-    config = configured({**LEAN, "cooldown": "0ms"}, filters={"warmup": "off", "rate": {"n": 1}})
+    config = configured({**LEAN, "cooldown": "0ms"}, filters={**ONLY, "warmup": "off", "rate": {"n": 1}})
     outputs = run(leaning().calm(1).lean("9", "1").calm(1), config)
     assert words(outputs) == [f"{OPEN_LEAN} buy", f"{CLOSE_LEAN} buy faded"]
     assert any(out.filter == "rate" for out in outputs if type(out) is Suppressed)
+
+
+def test_an_open_has_the_numbers_of_its_filters_and_the_whole_chain_is_explained() -> None:
+    config = configured(LEAN, filters={**ONLY, "warmup": {"min_age": "1s"}})
+    outputs = run(leaning(), config)
+    (opened,) = signals(outputs)
+    (why,) = [out for out in outputs if type(out) is Explained]
+    assert [answer.name for answer in why.filters] == [name for name in FILTERS if name != "spoof"]
+    assert opened.evidence["warmup_s"] == pytest.approx(2.3)
+    assert opened.evidence["volatility_q"] is None
+    assert opened.evidence["quality"] == opened.evidence["q_flicker"] == 1.0
+
+
+def test_soft_qualities_scale_the_strength_while_the_signal_lives() -> None:
+    # What came to the best levels was cancelled at once, again and again: 0.75 of it.
+    script = leaning().lean("9", "1", 0.1)
+    for _ in range(6):
+        script.wait(0.1).diff("29", "1").wait(0.1).diff("14", "1")
+    plain = configured({**LEAN, "min_duration": "1s"})
+    soft = configured({**LEAN, "min_duration": "1s"}, filters={**ONLY, "warmup": "off"})
+    (strong,), (weak,) = (
+        [one for one in signals(run(script, config)) if one.event == "open"] for config in (plain, soft)
+    )
+    assert weak.id == strong.id
+    assert 0 < weak.evidence["quality"] < 1  # type: ignore[operator]
+    assert weak.strength == pytest.approx(strong.strength * weak.evidence["quality"])  # type: ignore[operator]
+    closes = [one for one in signals(run(script.lean("1", "1"), soft)) if one.event == "close"]
+    full = [one for one in signals(run(script, plain)) if one.event == "close"]
+    assert closes[0].strength == pytest.approx(full[0].strength * weak.evidence["quality"])  # type: ignore[operator]
+
+
+def test_a_hard_filter_that_turns_bad_ends_an_open_signal() -> None:
+    config = configured(LEAN, filters={**ONLY, "warmup": "off", "stale": {"max_age": "1s"}})
+    script = leaning()
+    script.wait(2.5).frame("ws", b"{}")
+    outputs = run(script, config)
+    opened, closed = signals(outputs)
+    assert (closed.event, closed.reason, closed.id) == ("close", "faded", opened.id)
+    assert str(closed.evidence["ended_by"]).startswith("stale: book 1.1")
+    assert closed.recv_ns - script.now_ns < -S, "at a tick of the clock, not at the next frame"
+
+
+def test_a_refusal_carries_its_line() -> None:
+    config = configured(LEAN, filters={**ONLY, "warmup": {"min_age": "3s"}})
+    blocked = [out for out in run(Script().up().lean("9", "1", 1), config) if type(out) is Suppressed]
+    assert blocked[0].evidence == "proven for 0.3 s of 3"
+
+
+def test_without_the_filter_depth_is_taken_at_its_word() -> None:
+    """The age of depth is a part of the filter `spoof`: it exists where the filter does."""
+
+    def opens(**filters: Any) -> int:
+        chosen = {"warmup": "off", "depth": "off", "flicker": "off", **filters}
+        return len([one for one in signals(run(leaning(), configured(LEAN, filters=chosen))) if one.event == "open"])
+
+    assert opens(spoof="off") == 1
+    assert opens() == 0, "it has not stood"
 
 
 # -- snapshots ---------------------------------------------------------------------------------------------------------

@@ -35,5 +35,6 @@ def test_the_pipeline_takes_frames_and_gives_outputs_and_commands() -> None:
     pipeline = imbalanced.Pipeline
     assert list(inspect.signature(pipeline.feed).parameters) == ["self", "frame"]
     assert list(inspect.signature(pipeline.commands).parameters) == ["self"]
-    config, discover = list(inspect.signature(pipeline).parameters.values())
+    config, discover, calibration = list(inspect.signature(pipeline).parameters.values())
+    assert (calibration.kind, calibration.default) == (inspect.Parameter.KEYWORD_ONLY, None)
     assert (config.name, discover.name, discover.kind) == ("config", "discover", inspect.Parameter.KEYWORD_ONLY)

@@ -15,6 +15,7 @@ from imbalanced.events import BookChanged
 from imbalanced.rotation import OVERLAP_NS, PROGRESS_NS, RETRY_NS, ROTATE_AT, Overlap
 from imbalanced.states import State
 from imbalanced.venues.codec import Chain, Forced, Print, Send, Source
+from imbalanced.watch import FIRST_DATA_NS
 
 OVERLAP_S = OVERLAP_NS // S + 1
 CLOSING = '{"e":"serverShutdown","E":1}'
@@ -230,6 +231,23 @@ def test_an_old_socket_that_closes_too_soon_costs_the_books_that_were_not_over()
     two.until_woken()
     assert two.image(50, "BBBUSDT")[1] == "BookValid BBB/USDT 50"
     assert two.session.rotation.active == {}
+
+
+def test_a_book_that_came_over_late_has_its_own_time_for_its_first_data() -> None:
+    two = Two("AAAUSDT", "BBBUSDT")
+    two.open(2)
+    two.told(1)
+    two.at(2, two.ids["AAAUSDT"])
+    two.pause(1)
+    two.told(1, "BBBUSDT")
+    two.pause(FIRST_DATA_NS // S - 4)
+    assert two.session.lanes["BBBUSDT"].conn == 1
+    two.close("cut", conn=1)
+    moved_ns = two.now_ns
+    two.said.clear()
+    while "StreamState BBB/USDT silent" not in two.said:
+        two.pause(1)
+    assert two.now_ns - moved_ns == FIRST_DATA_NS
 
 
 def test_an_old_socket_that_closes_before_the_twin_is_open() -> None:

@@ -611,6 +611,31 @@ def test_an_image_of_the_stream_is_the_book_and_a_new_one_begins_it_anew() -> No
     assert say(said, "diff", first=2, last=2) == ["BookChanged AAA/USDT 2"]
 
 
+def test_a_first_image_of_the_stream_that_never_comes_is_asked_for_again() -> None:
+    """Diffs come all the while, so the stream is not silent either."""
+    said = toy(Source.STREAM)
+    begun_ns, told = said.now_ns, [""]
+    while "ResyncEnded AAA/USDT snapshot_failed" not in told:
+        assert said.now_ns - begun_ns <= IMAGE_TIMEOUT_NS, "nobody asks"
+        assert say(said, "diff", first=6, last=6) == []
+        told = said.wait(1)
+    said.until_woken()
+    assert said.asked() == ["Send 1", "Send 1"]
+    assert image(said, 20)[0] == "ResyncEnded AAA/USDT ok"
+
+
+def test_a_time_beyond_all_clocks_is_a_fault_of_its_symbol() -> None:
+    """Behind here it would not fit, and the whole run would end."""
+    said = Conversation("AAAUSDT", "BBBUSDT").live()
+    assert said.ws(trade_text("AAAUSDT", 1, "100", "1", T=1 << 61)) == [
+        "Notice parse_error AAA/USDT",
+        "BookInvalid AAA/USDT parse_error",
+    ]
+    assert said.session.lanes["BBBUSDT"].valid
+    told = said.diff(11, 11, "BBBUSDT", event_ms=1 << 61)
+    assert told == ["Notice parse_error BBB/USDT", "BookInvalid BBB/USDT parse_error"]
+
+
 def test_a_gap_in_such_a_stream_is_healed_by_subscribing_again() -> None:
     said = toy(Source.STREAM)
     image(said, 5)

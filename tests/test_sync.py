@@ -200,6 +200,21 @@ def test_a_gap_is_said_at_the_very_diff_that_shows_it(chain: Continuity) -> None
 
 
 @CHAINS
+def test_a_gap_keeps_the_rows_of_the_diff_that_shows_it(chain: Continuity) -> None:
+    # A codec fills one diff again and again, and its rows are still those of the book's last change.
+    one = proven(chain)
+    again = diff(one.last_id + 1, one.last_id + 2, bids=[(9, 2.0)])
+    assert one.diff(again, 1) == APPLIED
+    again.first_id, again.last_id, again.prev_id = 20, 22, 19
+    again.rows.clear()
+    again.rows.add(8, 4.0)
+    again.rows.end_bids()
+    assert one.diff(again, 2) == GAP
+    assert one.image(image(21)) == PROVEN
+    assert one.book.bids.levels(5) == [(10, 1.0), (8, 4.0)]
+
+
+@CHAINS
 def test_a_gap_inside_the_buffer_starts_it_anew(chain: Continuity) -> None:
     one = buffering(chain)
     assert one.diff(diff(1, 2), FIRST_NS) == BUFFERED
@@ -235,6 +250,28 @@ def test_too_many_old_diffs_in_a_row_are_a_reset(chain: Continuity) -> None:
     assert one.state == BUFFERING
     assert one.diff(diff(3, 3), FIRST_NS) == BUFFERED
     assert one.image(image(3)) == PROVEN
+
+
+@CHAINS
+def test_they_are_so_while_buffering_as_well(chain: Continuity) -> None:
+    """Else the buffer would stay as it is for ever, and every image of the new ids be stale."""
+    one = buffering(chain)
+    assert one.diff(diff(900, 901), FIRST_NS) == BUFFERED
+    for last in range(1, OLD_IS_RESET):
+        assert one.diff(diff(last, last), FIRST_NS) == IGNORED
+    assert one.image(image(OLD_IS_RESET)) == STALE
+    assert one.diff(diff(OLD_IS_RESET, OLD_IS_RESET), FIRST_NS) == RESET
+    assert one.diff(diff(OLD_IS_RESET + 1, OLD_IS_RESET + 1), FIRST_NS) == BUFFERED
+    assert one.image(image(OLD_IS_RESET)) == PROVEN
+    assert one.last_id == OLD_IS_RESET + 1
+
+
+def test_an_image_with_an_id_and_without_levels_proves_nothing() -> None:
+    one = buffering()
+    empty = Image(symbol="AAA", last_id=5, event_ns=0, rows=rows_of([], []))
+    assert one.diff(diff(4, 5), FIRST_NS) == BUFFERED
+    assert (one.image(empty), one.state, one.book.live) == (STALE, BUFFERING, False)
+    assert one.image(image(5)) == PROVEN, "what was collected is still there"
 
 
 def test_a_buffer_has_an_end() -> None:

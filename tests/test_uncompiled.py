@@ -32,7 +32,8 @@ from imbalanced.replay import with_timers
 
 print("compiled" if not book.__file__.endswith(".py") else "plain", file=sys.stderr)
 more = [{"metric": name} for name in sys.argv[2:]]
-pipeline = Pipeline(configured(LEAN, PUSH, FLOW, metrics=more))
+filters = {"warmup": {"min_age": "1s"}, "depth": {"min_notional": "0"}}  # all the others as they are
+pipeline = Pipeline(configured(LEAN, PUSH, FLOW, metrics=more, filters=filters))
 for number, frame, made in with_timers(tape.read(sys.argv[1]), pipeline, own=False):
     for one in made:
         if type(one) is Signal:
@@ -72,7 +73,7 @@ def told(package_parent: Path, recording: Path) -> tuple[str, str]:
 
 @pytest.mark.skipif(not IS_COMPILED, reason="nothing is compiled here: run `make setup` to compare both")
 def test_the_plain_sources_give_the_same_bytes(tmp_path: Path) -> None:
-    script = Script("AAAUSDT", "BBBUSDT").up().calm(12).lean("60", "1").trade("20").calm(3).lean("1", "9")
+    script = Script("AAAUSDT", "BBBUSDT").up().calm(12).lean("60", "1", 2).trade("20").calm(3).lean("1", "9", 2)
     script.trade("0.30000000000000004", sell=True).lean("0.1", "0.7", 2).diff("3", "1", skip=4).lean("2", "1").image()
     script.lean("1.1", "0.3").calm(2).lean("17", "1.3", 2).stop()
     recording = tmp_path / "run.jsonl.gz"

@@ -187,6 +187,11 @@ class Track:
         n = deepest.n if deepest is not None else own.n
         return Confidence(p if own.n >= ENOUGH else None, n)
 
+    def mean_net(self, owner: Owner, strength: float) -> float | None:
+        """The mean net return of signals of this strength so far, as a fraction; None while there are none."""
+        cell = self._bins.get((owner, strength_bin(strength)))
+        return cell.net / cell.n if cell is not None and cell.n > 0 else None
+
     def degraded(self, owner: Owner) -> bool:
         """Whether this kind has stopped to earn on this instrument."""
         return owner in self._degraded

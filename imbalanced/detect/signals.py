@@ -50,11 +50,18 @@ def strength(x: float, on: float, off: float, full: float) -> float:
 
 
 def signal_id(venue: str, instrument: str, detector: Detector, frame: Frame) -> str:
-    """A hash of what was seen, so that a replay gives the same."""
+    """A hash of what was seen, so that a replay gives the same.
+
+    One frame may hold many events: what opens on it again has a number, too.
+    """
+    again = detector.opened_before + 1 if detector.signal_id and detector.opened_recv_ns == frame.recv_ns else 0
+    detector.opened_before = again
     seen = blake2b(digest_size=8)
     for part in (venue, instrument, detector.kind, detector.name, str(frame.recv_ns)):
         seen.update(part.encode())
         seen.update(b"\0")
+    if again:
+        seen.update(b"%d\0" % again)
     seen.update(frame.data)
     return seen.hexdigest()
 
@@ -67,6 +74,9 @@ def evidence(detector: Detector) -> dict[str, float | str | None]:
     told["on"] = detector.lifecycle.on
     told["off"] = detector.lifecycle.off
     told["peak"] = detector.lifecycle.peak
+    if detector.usual.times > 0:
+        peak = detector.usual.peak
+        told["usual_peak"] = peak if peak == peak else None
     return told
 
 
@@ -120,10 +130,10 @@ def build(
         id=detector.signal_id,
         event=event,
         kind=detector.kind,
-        side="buy" if lifecycle.side > 0 else "sell",
+        side=("buy" if lifecycle.side > 0 else "sell") if detector.sided else "none",
         ts_ns=ts_ns,
         recv_ns=frame.recv_ns,
-        strength=strength(score, lifecycle.on, lifecycle.off, 2 * lifecycle.on),
+        strength=strength(score, lifecycle.on, lifecycle.off, detector.full),
         score=score,
         confidence=None,
         mid=mid,

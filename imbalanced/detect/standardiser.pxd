@@ -11,6 +11,9 @@ cdef class Standardiser:
     cdef readonly long long first_ns
     cdef long long _next_ns
     cdef double _held
+    cdef bint _centre
+    cpdef void skip(self)
+    cpdef void least(self, double sd)
     cpdef double score(self, double x, long long t_ns)
     cpdef bint warm(self, long long t_ns)
     cpdef void clear(self)

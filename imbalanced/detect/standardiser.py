@@ -4,6 +4,10 @@
 Statistics are fed on a grid of time (the last value as of each grid time), not on every delta: a delta-sampled mean
 weighs bursts and would make thresholds depend on a venue's batching. Between grid times a value is scored with the
 present statistics. NaN is no value: it is not scored and does not enter the past.
+
+Two things make a short or a calm past bearable for ``ewma_z``. The first value weighs as much as any other (in
+``ewma_zscore`` as defined it stands for all that was before, which after one half-life is half of the mean). And a
+deviation may have a floor, ``min_sd``, in units of the raw value: where nothing happens, little is not much.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ else:
 
 from imbalanced.metrics.metric import NS_PER_MS
 from imbalanced.metrics.statistics import EwmaOptions, QuantileOptions, RobustOptions
-from imbalanced.options import Doc, Millis, Positive, Range
+from imbalanced.options import Doc, Millis, NonNegative, Positive, Range
 
 BY = ("none", "ewma_z", "robust_z", "quantile")
 # A silence longer than this many grid steps adds no more than this many copies of the value that held.
@@ -36,6 +40,8 @@ class Standardise(Struct, frozen=True, kw_only=True):
     half_life_ms: Annotated[Millis, Doc("ewma_z: after this time a value weighs half")] = 60_000
     min_count: Annotated[int, Range(ge=1, le=100_000), Doc("samples before there is a score")] = 100
     clip: Annotated[Positive, Doc("ewma_z: scores are cut at plus and minus this")] = Decimal(10)
+    min_sd: Annotated[NonNegative, Doc("ewma_z: the least standard deviation that counts")] = Decimal(0)
+    centre: Annotated[bool, Doc("ewma_z: false leaves a lasting lean in the score")] = True
     window: Annotated[int, Range(ge=2, le=100_000), Doc("robust_z, quantile: samples that are remembered")] = 300
     grid_ms: Annotated[Millis, Doc("the past is sampled this often")] = 100
 
@@ -49,6 +55,9 @@ class Standardiser:
         self._ewma = EwmaZscore(
             EwmaOptions(half_life_ms=options.half_life_ms, min_count=options.min_count, clip=options.clip)
         )
+        self._ewma.even = True
+        self._ewma.floor = float(options.min_sd)
+        self._centre = options.centre
         self._robust = RobustZscore(
             RobustOptions(window=options.window, min_count=min(options.min_count, options.window))
         )
@@ -88,10 +97,20 @@ class Standardiser:
         if x != x or not self.warm(t_ns):
             return nan
         if self._by == 1:
-            return self._ewma.score(x)
+            return self._ewma.score(x) if self._centre else self._ewma.scaled(x)
         if self._by == 2:
             return self._robust.score(x)
         return self._quantile.rank(x)
+
+    @cython.ccall
+    def skip(self) -> cython.void:
+        """The value just scored does not enter the past."""
+        self._held = nan
+
+    @cython.ccall
+    def least(self, sd: cython.double) -> cython.void:
+        """The floor of the standard deviation from now on, for kinds whose floor follows the market."""
+        self._ewma.floor = sd
 
     @cython.cfunc
     def _sample(self, t_ns: cython.longlong) -> cython.void:
@@ -104,6 +123,8 @@ class Standardiser:
         if self._held == self._held:
             for i in range(max(steps - MOST_STEPS, 0), steps):
                 self._take(self._held, self._next_ns + i * self.grid_ns)
+        else:
+            self._ewma.idle(self._next_ns + (steps - 1) * self.grid_ns)
         self._next_ns += steps * self.grid_ns
 
     @cython.cfunc

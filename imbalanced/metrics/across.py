@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from decimal import Decimal
+from math import nan
 from typing import ClassVar
 
 import cython
@@ -46,19 +47,63 @@ class SupplyDemandOptions(Struct, frozen=True, kw_only=True):
 
 @cython.cclass
 class VenueDepth:
-    """What one venue's book held at its last event."""
+    """What one venue's book held within ``bps`` of its mid at its last event, in quote units (``px / per_unit``)."""
 
-    weight: cython.double
-    per_unit: cython.double
-    ok: cython.bint
-    t_ns: cython.longlong
-    bid: cython.double
-    ask: cython.double
-
-    def __init__(self, weight: float, per_unit: float) -> None:
-        self.weight = weight
+    def __init__(self, bps: Decimal, per_unit: float) -> None:
+        self._band = Band(bps)
         self.per_unit = per_unit
         self.ok = False
+        self.t_ns = 0
+        self.bid = 0.0
+        self.ask = 0.0
+
+    @cython.ccall
+    def look(self, book: Book, t_ns: cython.longlong) -> cython.void:
+        """The book changed."""
+        self.t_ns = t_ns
+        self.ok = book.ok()
+        if self.ok:
+            self._band.place(book)
+            self.bid = notional_from(book.bids, self._band.bids) / self.per_unit
+            self.ask = notional_from(book.asks, self._band.asks) / self.per_unit
+
+
+@cython.cclass
+class Depths:
+    """The depth of several books: ``fresh`` counts those that the last ``imbalance`` rests on."""
+
+    def __init__(self, max_age_ns: int) -> None:
+        self._max_age_ns = max_age_ns
+        self._depths: list[VenueDepth] = []
+        self._weights: list[float] = []
+        self.fresh = 0
+
+    def add(self, depth: VenueDepth, weight: float) -> None:
+        """One more book."""
+        self._depths.append(depth)
+        self._weights.append(weight)
+
+    @cython.ccall
+    def imbalance(self, t_ns: cython.longlong) -> cython.double:
+        """``sum w (x_b - x_a) / sum w (x_b + x_a)`` over the books that are sound and fresh; NaN where there is
+        nothing.
+        """
+        depth: VenueDepth
+        i: cython.Py_ssize_t
+        weight: cython.double
+        difference: cython.double = 0.0
+        total: cython.double = 0.0
+        self.fresh = 0
+        for i in range(len(self._depths)):
+            depth = self._depths[i]
+            if depth.ok and t_ns - depth.t_ns <= self._max_age_ns:
+                weight = self._weights[i]
+                difference += weight * (depth.bid - depth.ask)
+                total += weight * (depth.bid + depth.ask)
+                self.fresh += 1
+        if total == 0:
+            return nan
+        return max(-1.0, min(1.0, difference / total))
 
 
 @cython.cclass
@@ -75,44 +120,36 @@ class SupplyDemand(Metric):
 
     Options: ClassVar[type[Struct]] = SupplyDemandOptions
     inputs: ClassVar[str] = "books clock"
-    _band: Band
-    _max_age_ns: cython.longlong
+    _bps: Decimal
     _weights: dict[str, float]
     _per_unit: cython.double
+    _depths: Depths
     _named: dict[str, VenueDepth]
-    _venues: list[VenueDepth]
     _now: VenueDepth
 
     def __init__(self, options: SupplyDemandOptions, grid: Grid) -> None:
         super().__init__(1)
-        self._band = Band(Decimal(options.bps))
-        self._max_age_ns = options.max_age_ms * NS_PER_MS
+        self._bps = Decimal(options.bps)
         self._weights = {venue: float(weight) for venue, weight in options.weights.items()}
         self._per_unit = grid.per_unit
+        self._depths = Depths(options.max_age_ms * NS_PER_MS)
         self._named = {}
-        self._venues = []
         self.select("")
 
     @cython.ccall
     def select(self, venue: str, per_unit: cython.double = 0.0) -> cython.void:
         """The next book event is this venue's, whose price unit is ``1 / per_unit`` (0: that of the metric's grid)."""
         if venue not in self._named:
-            self._named[venue] = VenueDepth(self._weights.get(venue, 1.0), per_unit if per_unit > 0 else self._per_unit)
-            self._venues.append(self._named[venue])
+            self._named[venue] = VenueDepth(self._bps, per_unit if per_unit > 0 else self._per_unit)
+            self._depths.add(self._named[venue], self._weights.get(venue, 1.0))
         self._now = self._named[venue]
 
     @cython.cfunc
     def _sum(self, t_ns: cython.longlong) -> cython.int:
-        venue: VenueDepth
-        difference: cython.double = 0.0
-        total: cython.double = 0.0
-        for venue in self._venues:
-            if venue.ok and t_ns - venue.t_ns <= self._max_age_ns:
-                difference += venue.weight * (venue.bid - venue.ask)
-                total += venue.weight * (venue.bid + venue.ask)
-        if total == 0:
+        imbalance: cython.double = self._depths.imbalance(t_ns)
+        if imbalance != imbalance:
             return NO_VALUE
-        self.out[0] = max(-1.0, min(1.0, difference / total))
+        self.out[0] = imbalance
         return VALUE
 
     @cython.ccall
@@ -121,13 +158,7 @@ class SupplyDemand(Metric):
 
     @cython.ccall
     def book_changed(self, book: Book, t_ns: cython.longlong) -> cython.int:
-        venue: VenueDepth = self._now
-        venue.ok = book.ok()
-        venue.t_ns = t_ns
-        if venue.ok:
-            self._band.place(book)
-            venue.bid = notional_from(book.bids, self._band.bids) / venue.per_unit
-            venue.ask = notional_from(book.asks, self._band.asks) / venue.per_unit
+        self._now.look(book, t_ns)
         return self._sum(t_ns)
 
     @cython.ccall

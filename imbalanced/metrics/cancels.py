@@ -43,39 +43,23 @@ class Volumes:
     both ends cost the same. An amount that is used up stays in the ring as 0 until its time is over.
     """
 
-    count: cython.Py_ssize_t
-    amount: cython.double[::1]
-    number: cython.longlong[::1]
-    _slack: cython.double[::1]
-    _t: cython.longlong[::1]
-    _key: cython.longlong[::1]
-    _next: cython.longlong[::1]
-    _first: cython.longlong[::1]
-    _last: cython.longlong[::1]
-    _head: cython.Py_ssize_t
-    _mask: cython.Py_ssize_t
-
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = 64) -> None:
         self.count = 0
-        self._make(64)
-
-    def _make(self, capacity: int) -> None:
         self._mask = capacity - 1
         self._head = 0
-        self.amount = array("d", bytes(8 * capacity))
-        self._slack = array("d", bytes(8 * capacity))
-        self.number = array("q", bytes(8 * capacity))
-        self._t = array("q", bytes(8 * capacity))
-        self._key = array("q", bytes(8 * capacity))
-        self._next = array("q", [-1] * capacity)
-        self._first = array("q", [-1] * capacity)
-        self._last = array("q", [-1] * capacity)
+        self.amount: cython.double[::1] = array("d", bytes(8 * capacity))
+        self._slack: cython.double[::1] = array("d", bytes(8 * capacity))
+        self.number: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        self._t: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        self._key: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        self._next: cython.longlong[::1] = array("q", [-1] * capacity)
+        self._first: cython.longlong[::1] = array("q", [-1] * capacity)
+        self._last: cython.longlong[::1] = array("q", [-1] * capacity)
 
     def _grow(self) -> None:
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        full: Volumes = Volumes()
-        full._make(2 * (self._mask + 1))
+        full: Volumes = Volumes(2 * (self._mask + 1))
         for i in range(self.count):
             k = (self._head + i) & self._mask
             full.add(self._t[k], self._key[k], self.amount[k], self._slack[k], self.number[k])
@@ -157,6 +141,27 @@ class Volumes:
         self._head = 0
         for i in range(self._mask + 1):
             self._first[i] = -1
+
+
+@cython.cfunc
+def rounding(old: cython.double, decrease: cython.double) -> cython.double:
+    """Sizes are decimal numbers that floats only come near to: a rest of a decrease below this is no volume."""
+    return 1e-15 * old + 1e-12 * decrease
+
+
+@cython.cfunc
+def unexplained(trades: Volumes, key: cython.longlong, decrease: cython.double, slack: cython.double) -> cython.double:
+    """What remembered trades at this level do not explain of its decrease (0 within ``slack``). They are used up,
+    oldest first.
+    """
+    left: cython.double = decrease
+    at: cython.Py_ssize_t
+    while left > slack:
+        at = trades.oldest(key)
+        if at < 0:
+            return left
+        left -= trades.take(at, left)
+    return 0.0
 
 
 @cython.cfunc
@@ -251,22 +256,16 @@ class CancelAdd(Metric):
         row: cython.double[::1] = self._window.row
         left: cython.double
         slack: cython.double
-        at: cython.Py_ssize_t
         if new > old:
             row[column] += new - old
             row[column + 4] += 1
             return
-        left = old - new
-        # Sizes are decimal numbers that floats only come near to: below this a rest is rounding, not volume.
-        slack = 1e-15 * old + 1e-12 * left
-        while left > slack:
-            at = self._trades.oldest(key)
-            if at < 0:
-                row[column + 1] += left
-                row[column + 5] += 1
-                self._cancels.add(t_ns, key, left, slack, self._window.first + self._window.count)
-                return
-            left -= self._trades.take(at, left)
+        slack = rounding(old, old - new)
+        left = unexplained(self._trades, key, old - new, slack)
+        if left > 0:
+            row[column + 1] += left
+            row[column + 5] += 1
+            self._cancels.add(t_ns, key, left, slack, self._window.first + self._window.count)
 
     @cython.cfunc
     def _take_back(self, key: cython.longlong, size: cython.double, column: cython.Py_ssize_t) -> cython.double:

@@ -171,6 +171,11 @@ class LiquidationImbalance(Metric):
         self._window_ns = options.window_ms * NS_PER_MS
         self._forced = Sums(2)
 
+    @property
+    def notional(self) -> float:
+        """Of all forced orders in the window, as of the last event or clock."""
+        return self._forced.sums[0] + self._forced.sums[1]
+
     def event(self, event: object, t_ns: int) -> int:
         given = picked(event, "liquidation")
         if given is None:

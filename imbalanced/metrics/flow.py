@@ -281,15 +281,16 @@ class OfiRatio(Flow):
     """Order flow imbalance over gross flow: ``sum(e_bid - e_ask) / sum(|e_bid| + |e_ask|)`` in the window, in [-1, 1].
 
     ``e`` as in ``ofi``. Positive: bids were added, asks were taken or cancelled. No value: nothing flowed within the
-    window, the book is not live or crossed, or there is no message since it was proven. Cost: O(1). Source: after Cont,
-    Kukanov & Stoikov 2014.
+    window, the book is not live or crossed, or there is no message since it was proven. Cost: O(1). Live use: the gross
+    flow, which says how much the ratio rests on, stands behind the answer in ``out``. Source: after Cont, Kukanov &
+    Stoikov 2014.
     """
 
     Options: ClassVar[type[Struct]] = WindowOptions
     inputs: ClassVar[str] = "book clock"
 
     def __init__(self, options: WindowOptions, grid: Grid) -> None:
-        super().__init__(1, 1, 3, options.window_ms)
+        super().__init__(2, 1, 3, options.window_ms)
 
     @cython.cfunc
     def _enter(self, book: Book) -> cython.void:
@@ -302,9 +303,11 @@ class OfiRatio(Flow):
 
     @cython.cfunc
     def _value(self) -> cython.int:
+        self.out[1] = 0.0
         if self._window.sum(2) == 0:
             return NO_VALUE
-        self.out[0] = max(-1.0, min(1.0, self._window.sum(0) / self._window.sum(1)))
+        self.out[1] = self._window.sum(1)
+        self.out[0] = max(-1.0, min(1.0, self._window.sum(0) / self.out[1]))
         return VALUE
 
 

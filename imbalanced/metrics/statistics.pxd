@@ -10,10 +10,15 @@ cdef class EwmaZscore(Metric):
     cdef Py_ssize_t _min_count
     cdef double _clip
     cdef bint _varied
+    cdef double _weight
+    cdef public bint even
+    cdef public double floor
+    cdef double _of_even_start(self, double keep)
     cpdef double score(self, double x)
     cpdef double scaled(self, double x)
     cpdef void update(self, double x, long long t_ns)
     cpdef void clear(self)
+    cpdef void idle(self, long long t_ns)
     cdef double _in_deviations(self, double d)
 
 cdef class SortedRing:

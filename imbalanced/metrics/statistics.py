@@ -47,8 +47,10 @@ class EwmaZscore(Metric):
     Then ``a = 1 - 2 ** (-dt / half_life)``, ``d = x - mu``, ``var = (1 - a)(var + a d^2)``, ``mu += a d``. Positive:
     above its mean. No value: fewer than ``min_count`` values before, or no variance (all equal so far). A null value
     changes nothing. Live use: ``score`` (or ``scaled``, without centring) at any time, ``update`` on the sampling
-    grid, ``clear`` at a cut; ``n`` and ``first_ns`` tell how warm it is. Input: values. Source: Finch 2009
-    (incremental weighted mean and variance).
+    grid, ``clear`` at a cut; ``n`` and ``first_ns`` tell how warm it is. Attributes for live use: ``even`` gives the
+    first value no more weight than the others (as defined it stands for all the past before it, half of the mean after
+    a half-life); ``floor`` is the least standard deviation that counts. Input: values. Source: Finch 2009 (incremental
+    weighted mean and variance).
     """
 
     Options: ClassVar[type[Struct]] = EwmaOptions
@@ -59,12 +61,15 @@ class EwmaZscore(Metric):
         self._half_life_ns = float(options.half_life_ms * NS_PER_MS)
         self._min_count = options.min_count
         self._clip = float(options.clip)
+        self.even = False
+        self.floor = 0.0
         self.clear()
 
     @cython.ccall
     def clear(self) -> cython.void:
         """Everything is forgotten."""
         self.n = 0
+        self._weight = 0.0
         self.mean = 0.0
         self.variance = 0.0
         self.first_ns = 0
@@ -93,9 +98,11 @@ class EwmaZscore(Metric):
     @cython.cfunc
     def _in_deviations(self, d: cython.double) -> cython.double:
         z: cython.double
-        if self.n < self._min_count or not self._varied or not isfinite(d):
+        if self.n < self._min_count or not (self._varied or self.floor > 0) or not isfinite(d):
             return nan
-        if self.variance > 0:
+        if self.floor > 0:
+            z = d / max(sqrt(self.variance), self.floor)
+        elif self.variance > 0:
             z = d / sqrt(self.variance)
         else:
             # There was variance, but so long ago in half-lives that a float cannot hold it: beyond every clip, or on
@@ -118,6 +125,8 @@ class EwmaZscore(Metric):
             t_ns = max(t_ns, self._last_ns)
             keep = pow(2.0, -cython.cast(cython.double, t_ns - self._last_ns) / self._half_life_ns)
             d = x - self.mean
+            if self.even:
+                keep = self._of_even_start(keep)
             if d != 0 and t_ns > self._last_ns:
                 self._varied = True
                 self.variance = keep * (self.variance + (1.0 - keep) * (d * d))
@@ -126,6 +135,24 @@ class EwmaZscore(Metric):
                 self.variance *= keep
         self.n += 1
         self._last_ns = t_ns
+
+    @cython.ccall
+    def idle(self, t_ns: cython.longlong) -> cython.void:
+        """Time passed of which nothing shall be known: the next value weighs what is since then, not since the last."""
+        if self.n > 0:
+            self._last_ns = max(self._last_ns, t_ns)
+
+    @cython.cfunc
+    def _of_even_start(self, keep: cython.double) -> cython.double:
+        """What the past keeps beside this value, if weights are shares of the weight there has been, and not of all
+        time.
+        """
+        if keep == 1.0:
+            return keep
+        if self._weight == 0:
+            self._weight = 1.0 - keep  # the first value weighs as much as one of these
+        self._weight = keep * self._weight + (1.0 - keep)
+        return 1.0 - (1.0 - keep) / self._weight
 
 
 @cython.cclass

@@ -7,6 +7,9 @@ cdef class Absorption(Metric):
     cdef public double ref_volume
     cdef long long _window_ns
     cdef double _most_halves
+    cdef object _most_ticks
+    cpdef double gross(self)
+    cpdef double net(self)
     cdef Sums _flow
     cdef AsOf _mids
     cdef bint _ok

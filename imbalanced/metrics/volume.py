@@ -279,11 +279,27 @@ class Absorption(Metric):
         self.min_net = float(options.min_net)
         self.ref_volume = float(options.ref_volume)
         self._window_ns = options.window_ms * NS_PER_MS
-        # Mids are counted in half price units, so the comparison is one of integers.
-        self._most_halves = float(floor_of(2 * grid.px(tick) * Fraction(options.max_move_ticks)))
+        self._most_ticks = Fraction(options.max_move_ticks)
         self._flow = Sums(2)
         self._mids = AsOf()
+        self.step_of(grid.px(tick))
         self._forget()
+
+    def step_of(self, tick: int) -> None:
+        """The price step in price units, where it is learned from the book. Mids are counted in halves of a price unit,
+        so the comparison is one of integers.
+        """
+        self._most_halves = float(floor_of(2 * tick * self._most_ticks))
+
+    @cython.ccall
+    def gross(self) -> cython.double:
+        """Sided volume in the window, in base units, as of the last trade."""
+        return self._flow.sums[0] + self._flow.sums[1]
+
+    @cython.ccall
+    def net(self) -> cython.double:
+        """Bought less sold in the window, in base units, as of the last trade."""
+        return self._flow.sums[0] - self._flow.sums[1]
 
     @cython.cfunc
     def _forget(self) -> cython.void:

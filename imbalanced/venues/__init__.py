@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from imbalanced.venues import binance, bybit, deribit, gate, gemini, hyperliquid, kraken, kraken_futures, kucoin, okx
+from imbalanced.venues import (
+    binance,
+    bitfinex,
+    bitget,
+    bybit,
+    coinbase,
+    deribit,
+    gate,
+    gemini,
+    hyperliquid,
+    kraken,
+    kraken_futures,
+    kucoin,
+    okx,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from imbalanced.venues.ccxt_spec import CcxtSpec
-    from imbalanced.venues.codec import Codec, Endpoints
+    from imbalanced.venues.codec import Codec, Credentials, Endpoints
 
 
 class Venue(Protocol):
@@ -30,6 +46,20 @@ class Venue(Protocol):
         """A codec for one run; ``endpoints`` replaces the public hosts."""
 
 
+def with_key(venue: Venue, credentials: object) -> Venue:
+    """What is used of a venue: where credentials are given, what it has for its customers, if anything."""
+    own: Venue | None = getattr(venue, "with_key", None)
+    return venue if credentials is None or own is None else own
+
+
+def signer(venue: object, credentials: Credentials | None) -> Callable[[str, int], str] | None:
+    """What puts credentials into a request as it is sent, at a time in ns; None where nothing is signed."""
+    sign = getattr(getattr(venue, "with_key", None) or venue, "sign", None)
+    if sign is None or credentials is None:
+        return None
+    return lambda request, now_ns: sign(request, credentials, now_ns)
+
+
 VENUES: dict[str, Venue] = {
     "binance": binance.SPOT,
     "binance_us": binance.US,
@@ -47,4 +77,9 @@ VENUES: dict[str, Venue] = {
     "kraken_futures": kraken_futures.FUTURES,
     "deribit": deribit.ALL,
     "kraken": kraken.SPOT,
+    "bitget": bitget.ALL,
+    "bitfinex": bitfinex.LEVELS,
+    "bitfinex_orders": bitfinex.ORDERS,
+    "coinbase": coinbase.EXCHANGE,
+    "coinbase_orders": coinbase.FULL,
 }

@@ -102,6 +102,7 @@ _PAIR = cython.declare(cython.int, ord("p") + 256 * ord("s"))
 _PRODUCT = cython.declare(cython.int, ord("s") + 256 * ord("t"))
 _SCALE = cython.declare(cython.int, PRICE_SCALE)
 _NS_PER_MS = cython.declare(cython.longlong, NS_PER_MS)
+_LAST_MS = cython.declare(cython.longlong, (1 << 63) // NS_PER_MS - 1)
 
 
 class Route(Struct, frozen=True):
@@ -130,9 +131,9 @@ class Product(Struct, frozen=True, kw_only=True):
         return BinanceCodec(venue, self, endpoints)
 
 
-SPOT_CHAIN = Continuity(chain=Chain.PLUS_ONE, offset=1)
+SPOT_CHAIN = Continuity(chain=Chain.PLUS_ONE, offset=1, image_levels=IMAGE_LEVELS)
 # Futures snapshots are often older than the first diff unless two diffs are awaited first.
-FUTURES_CHAIN = Continuity(chain=Chain.PREVIOUS, offset=0, diffs_before_snapshot=2)
+FUTURES_CHAIN = Continuity(chain=Chain.PREVIOUS, offset=0, diffs_before_snapshot=2, image_levels=IMAGE_LEVELS)
 
 # Half of what the venue grants an address: other programs may run behind the same one.
 SPOT_LIMITS = Limits(messages_per_s=4.0, weight_per_min=3000, streams_per_socket=1024, peer_silence_s=60.0)
@@ -263,6 +264,8 @@ class DepthScan:
             return False
         if seen_rows != 2 or not diff.symbol or diff.first_id < 0 or diff.last_id < 0 or event_ms < 0:
             return False
+        if engine_ms > _LAST_MS or event_ms > _LAST_MS:
+            return False
         diff.event_ns = (engine_ms if engine_ms >= 0 else event_ms) * _NS_PER_MS
         return True
 
@@ -386,7 +389,7 @@ class BinanceCodec:
     def _guarded(self, handler: Any, payload: dict[str, Any], data: bytes) -> list[Message]:
         try:
             return list(handler(payload))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             why = f"{payload.get('e')}: {type(error).__name__} {error}"
             raise CodecError(why, data, channel=payload["e"], symbol=_symbol_of(payload)) from error
 
@@ -480,7 +483,7 @@ class BinanceCodec:
             self._levels(symbol, body["bids"], body["asks"], rows)
             event_ns = _id(body.get("T", body.get("E", 0))) * NS_PER_MS
             return Image(symbol=symbol, last_id=_id(body["lastUpdateId"], least=-1), event_ns=event_ns, rows=rows)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             why = f"depth: {type(error).__name__} {error}"
             raise CodecError(why, frame.data, channel="depth snapshot", symbol=symbol) from error
 
@@ -504,7 +507,7 @@ class BinanceCodec:
                     inverse=self.product.inverse,
                     active=s.get("status", s.get("contractStatus")) == "TRADING",
                 )
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise CodecError(f"exchangeInfo: {type(error).__name__} {error}", data, channel="exchangeInfo") from error
 
 

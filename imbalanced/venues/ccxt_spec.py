@@ -17,7 +17,10 @@ class CcxtSpec(Struct, frozen=True, kw_only=True):
     (ccxt's ``info``); ``upper_case``: the sockets want it in capitals.
 
     ``amounts``: sizes on the wire are amounts already (of the base, or of the quote where inverse), whatever a contract
-    is worth.
+    is worth. ``base_sizes``: of the base whatever ccxt says, also where it calls a market inverse.
+
+    ``family``: the venue gives markets of several families the same id. Its symbol is then ``FAMILY/id``, with the word
+    that stands under this name in its own record.
     """
 
     exchange_id: str
@@ -26,3 +29,5 @@ class CcxtSpec(Struct, frozen=True, kw_only=True):
     wire_name: str = ""
     upper_case: bool = False
     amounts: bool = False
+    base_sizes: bool = False
+    family: str = ""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from imbalanced.book import Book, Rows
     from imbalanced.events import Frame, Instrument
+    from imbalanced.orders import OrderChange, Orders
     from imbalanced.venues.diff import Diff
 
 
@@ -124,6 +125,8 @@ class Continuity(Struct, frozen=True, kw_only=True):
     """The proof of a book, as data.
 
     ``depth``: the venue keeps so many levels a side and leaves it to us to drop what falls out (0: it says so itself).
+    ``image_levels``: a REST snapshot has so many levels a side at most (0: all of them).
+    ``orders``: the book comes order by order; diffs and images hold ``orders`` in place of rows.
     For a REST snapshot, with ``L`` its id: diffs with ``last_id < L + offset`` are dropped; the first one kept must
     have
     ``first_id <= L + offset <= last_id`` (or ``prev_id == L`` where the chain is PREVIOUS).
@@ -134,6 +137,8 @@ class Continuity(Struct, frozen=True, kw_only=True):
     offset: int = 0
     diffs_before_snapshot: int = 1
     depth: int = 0
+    image_levels: int = 0
+    orders: bool = False
 
 
 class Keepalive(Struct, frozen=True, kw_only=True):
@@ -160,6 +165,22 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_frame_bytes: int = 32 << 20
 
 
+class Credentials(Protocol):
+    """What a venue gave its customer to sign requests with. A codec never sees it."""
+
+    @property
+    def key(self) -> str:
+        """The name of the key."""
+
+    @property
+    def secret(self) -> str:
+        """What is signed with."""
+
+    @property
+    def passphrase(self) -> str | None:
+        """Where the venue gave one."""
+
+
 class Endpoints(Struct, frozen=True, kw_only=True):
     """The venue's hosts: ``rest`` and ``ws`` base URLs without a trailing slash."""
 
@@ -184,13 +205,16 @@ class LinkPlan(Struct, frozen=True, kw_only=True):
 
 
 class Image(Struct, frozen=True, kw_only=True):
-    """A whole book as of ``last_id``. ``checksum`` is the codec's own, for its ``verify`` where ``checked``."""
+    """A whole book as of ``last_id``. ``orders``: each order as a PUT, in place of rows, where the book is kept by
+    orders. ``checksum`` is the codec's own, for its ``verify`` where ``checked``.
+    """
 
     symbol: str
     last_id: int
     event_ns: int
     rows: Rows
     checked: bool = False
+    orders: Sequence[OrderChange] = ()
     checksum: object = None
 
 
@@ -220,6 +244,13 @@ class Print(Struct, frozen=True, kw_only=True):
     trade_id: int
     event_ns: int
     why_not: str = ""
+
+
+class LastTrade(Struct, frozen=True, kw_only=True):
+    """The venue says which trade of this symbol was the last: it is lost if it was never printed."""
+
+    symbol: str
+    trade_id: int
 
 
 class Context(Struct, frozen=True, kw_only=True):
@@ -304,7 +335,7 @@ class Listing(Struct, frozen=True):
 
 
 Message: TypeAlias = (
-    "Diff | Image | ImageFailed | Print | Context | Forced | Answer | Trading | Reply | Door"
+    "Diff | Image | ImageFailed | Print | LastTrade | Context | Forced | Answer | Trading | Reply | Door"
     " | SocketGap | Gone | ClosingSoon | Listing"
 )
 
@@ -350,3 +381,10 @@ class Codec(Protocol):
 
     def infer(self, symbol: str) -> Instrument:
         """The instrument behind a symbol of which only the wire name is known (a recording without a listing)."""
+
+
+class OrderCodec(Codec, Protocol):
+    """A codec whose books are kept order by order (``Continuity.orders``)."""
+
+    def verify_orders(self, message: Diff | Image, orders: Orders) -> bool:
+        """As ``verify``, of the orders with this diff or image in them."""

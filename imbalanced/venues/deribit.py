@@ -322,7 +322,7 @@ class DeribitCodec:
         decoder, read = known
         try:
             return list(read(decoder.decode(data).params.data))
-        except (ValueError, KeyError) as error:  # msgspec's errors are ValueErrors
+        except (ValueError, KeyError, ArithmeticError) as error:  # msgspec's errors are ValueErrors
             channel, symbol = _source_of(data)
             why = f"{channel}: {type(error).__name__} {error}"
             raise CodecError(why, data, channel=channel, symbol=symbol) from error

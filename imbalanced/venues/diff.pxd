@@ -11,3 +11,4 @@ cdef class Diff:
     cdef public Rows rows
     cdef public bint checked
     cdef public object checksum
+    cdef public object orders

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 if not cython.compiled:
@@ -18,6 +20,7 @@ class Diff:
     none.
 
     A codec may fill the same Diff again for the next frame: ``copy`` what is to be kept. Times in ns, 0 where unknown.
+    ``orders``: what happened to which order, in place of rows, where the book is kept order by order.
     """
 
     def __init__(self, rows: Rows | None = None) -> None:
@@ -28,6 +31,7 @@ class Diff:
         self.event_ns = 0
         self.checked = False
         self.checksum: object = None
+        self.orders: Any = ()
         self.rows = Rows() if rows is None else rows
 
     def copy(self) -> Diff:
@@ -40,4 +44,5 @@ class Diff:
         other.event_ns = self.event_ns
         other.checked = self.checked
         other.checksum = self.checksum
+        other.orders = self.orders
         return other

@@ -126,7 +126,7 @@ class GateCodec:
         self.venue = venue
         self.product = product
         self.endpoints = endpoints or product.endpoints
-        self.continuity = Continuity(chain=Chain.PLUS_ONE, offset=1, diffs_before_snapshot=5)
+        self.continuity = Continuity(chain=Chain.PLUS_ONE, offset=1, diffs_before_snapshot=5, image_levels=IMAGE_LEVELS)
         self.limits = product.limits
         self.keepalive: Keepalive | None = Keepalive(every_s=15.0, text=f'{{"channel":"{product.family}.ping"}}')
         self.checks: tuple[str, ...] = ("sequence",)
@@ -272,7 +272,7 @@ class GateCodec:
             rows = Rows(2 * IMAGE_LEVELS)
             self._rows(rows, symbol, body["bids"], body["asks"])
             return Image(symbol=symbol, last_id=whole(body["id"]), event_ns=0, rows=rows)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             why = f"order_book: {type(error).__name__} {error}"
             raise CodecError(why, frame.data, channel="order_book", symbol=symbol) from error
 

@@ -265,7 +265,7 @@ class KrakenCodec:
                 return []
             decoder, read = self._by_channel[channel]
             return list(read(decoder.decode(data).data, head.type == "snapshot"))
-        except (ValueError, KeyError, TypeError, IndexError) as error:  # msgspec's errors are ValueErrors
+        except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # msgspec's errors are ValueErrors
             why = f"{channel or 'frame'}: {type(error).__name__} {error}"
             raise CodecError(why, data, channel=channel, symbol=self._guess(data)) from error
 

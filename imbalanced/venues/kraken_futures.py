@@ -266,7 +266,7 @@ class KrakenFuturesCodec:
         decoder, read = known
         try:
             return list(read(decoder.decode(data)))
-        except (ValueError, KeyError) as error:  # msgspec's errors are ValueErrors
+        except (ValueError, KeyError, ArithmeticError) as error:  # msgspec's errors are ValueErrors
             why = f"{head.feed}: {type(error).__name__} {error}"
             raise CodecError(why, data, channel=head.feed, symbol=_product_of(data)) from error
 

@@ -64,7 +64,8 @@ if TYPE_CHECKING:
 STREAMS = ("level2", "match")
 # Symbols in one topic; each counts as a topic of its own. 300 topics a socket, 100 subscriptions in 10 s.
 SUBSCRIBE_AT_ONCE = 100
-IMAGE_PATH = "/api/v1/market/orderbook/level2_100"
+IMAGE_LEVELS = 100
+IMAGE_PATH = f"/api/v1/market/orderbook/level2_{IMAGE_LEVELS}"
 BULLET_PATH = "/api/v1/bullet-public"
 FINE = "200000"
 NO_SUCH = "900001"
@@ -94,7 +95,7 @@ class KucoinCodec:
     def __init__(self, venue: str, product: Product, endpoints: Endpoints | None = None) -> None:
         self.venue = venue
         self.endpoints = endpoints or product.endpoints
-        self.continuity = Continuity(chain=Chain.PLUS_ONE, offset=1, diffs_before_snapshot=5)
+        self.continuity = Continuity(chain=Chain.PLUS_ONE, offset=1, diffs_before_snapshot=5, image_levels=IMAGE_LEVELS)
         self.limits = product.limits
         self.keepalive: Keepalive | None = Keepalive(every_s=15.0, text='{"id":"1","type":"ping"}')
         self.checks: tuple[str, ...] = ("sequence",)
@@ -219,7 +220,7 @@ class KucoinCodec:
             self._symbols.add(rows, symbol, body["asks"])
             event_ns = whole(body["time"]) * NS_PER_MS
             return Image(symbol=symbol, last_id=whole(body["sequence"]), event_ns=event_ns, rows=rows)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             why = f"orderbook: {type(error).__name__} {error}"
             raise CodecError(why, frame.data, channel="orderbook", symbol=symbol) from error
 

@@ -42,8 +42,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
-from zlib import crc32
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from msgspec import Struct
@@ -72,6 +71,7 @@ from imbalanced.venues.codec import (
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import Symbols
+from imbalanced.venues.texts import LevelTexts, Sum
 from imbalanced.venues.wire import NS_PER_MS, NS_PER_S, SIGNS, guarded, ms, rate, text, whole
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ MS_PER_HOUR = 3_600_000
 BOOK = "books"
 # A subscription request counts against 480 an hour, whatever it holds, and may have 64 KB.
 SUBSCRIBE_AT_ONCE = 100
-CHECKSUM_LEVELS = 25
 CHANNELS = {
     "SPOT": (BOOK, "trades"),
     "SWAP": (BOOK, "trades", "mark-price", "funding-rate", "open-interest"),
@@ -95,8 +94,6 @@ CHANNELS = {
 MOST_CHANNELS = max(len(channels) for channels in CHANNELS.values()) + 1
 OF_SYMBOL = re.compile(rb'"instId":\s*"([A-Za-z0-9_-]{1,60})"')
 
-# What a checksum is checked with: the texts of the levels, and the number that was told.
-Sum: TypeAlias = "tuple[dict[int, str], int]"
 
 # In the text of an error: whom it is about, and that there is no such instrument (code 60018).
 NAMED = re.compile(r"instId:\s*([A-Za-z0-9_-]{1,60})")
@@ -149,8 +146,7 @@ class OkxCodec:
         self._by_index: defaultdict[str, list[str]] = defaultdict(list)
         self._marks: dict[str, float] = {}
         self._fresh: set[tuple[int, str, str]] = set()
-        # By socket as well: while one is handed over to the next, both tell the same book.
-        self._texts: dict[tuple[int, str], dict[int, str]] = {}
+        self._texts = LevelTexts()
         self._by_channel: dict[str, Callable[[dict[str, Any], dict[str, Any], Frame], Iterable[Message]]] = {
             BOOK: self._book,
             "books-l2-tbt": self._book,
@@ -179,7 +175,7 @@ class OkxCodec:
 
     def opened(self, conn: int) -> None:
         self._fresh = {one for one in self._fresh if one[0] != conn}
-        self._texts = {key: texts for key, texts in self._texts.items() if key[0] != conn}
+        self._texts.opened(conn)
         self._halted.clear()
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
@@ -299,30 +295,16 @@ class OkxCodec:
                 yield diff
 
     def _with_texts(self, of: tuple[int, str], entry: dict[str, Any], rows: Rows, *, anew: bool) -> Sum | None:
-        """Keep the wire texts of which a checksum is made, asks by their negated price; both, if there is one."""
+        """Keep what a checksum is made of, where there is one; what is to be compared, if this message has one."""
         checksum = entry.get("checksum", 0)
         if anew and checksum:
-            self._texts[of] = {}
+            self._texts.begin(of)
         elif anew:
-            self._texts.pop(of, None)
-        texts = self._texts.get(of)
-        if texts is None:
-            return None
-        for i, level in enumerate([*entry["bids"], *entry["asks"]]):
-            key = rows.px[i] if i < rows.n_bids else -rows.px[i]
-            if rows.size[i] > 0:
-                texts[key] = f"{level[0]}:{level[1]}"
-            else:
-                texts.pop(key, None)
-        return (texts, int(checksum)) if checksum else None
+            self._texts.forget(of)
+        return self._texts.saw(of, rows, [*entry["bids"], *entry["asks"]], checksum)
 
     def verify(self, message: Diff | Image, book: Book) -> bool:
-        texts, checksum = cast("Sum", message.checksum)
-        bids = [texts.get(px, "") for px, _ in book.bids.levels(CHECKSUM_LEVELS)]
-        asks = [texts.get(-px, "") for px, _ in book.asks.levels(CHECKSUM_LEVELS)]
-        told = [side[rank] for rank in range(CHECKSUM_LEVELS) for side in (bids, asks) if rank < len(side)]
-        # The venue writes the checksum as a signed number.
-        return crc32(":".join(told).encode()) == checksum & 0xFFFFFFFF
+        return cast("Sum", message.checksum).holds(book)
 
     # -- trades and context --------------------------------------------------------------------------------------------
 

@@ -61,9 +61,16 @@ class Symbols:
         """``[price, size, ...]`` levels onto one side of ``rows``, as text, Decimal or integer; ValueError if one
         is none.
         """
+        known: Instrument | None = None
         for level in levels:
-            px = self.px(symbol, level[0])
-            rows.add(px, self.size(symbol, level[1], px))
+            price, size = level[0], level[1]
+            if known is None:
+                known = self.of(symbol, price)
+                scale, plain = known.price_scale, known.contract_size == 1.0 and not known.inverse
+            # The hot loop of most venues: what is a text already is not asked by a call what it is.
+            px = px_from_text(price if type(price) is str else number_text(price), scale)
+            amount = size_from_text(size if type(size) is str else number_text(size))
+            rows.add(px, amount if plain else base_units(amount, px, known))
 
 
 def number_text(value: object) -> str:

@@ -41,7 +41,7 @@ def guarded(
     """What ``read`` makes of a payload; CodecError where a field is missing or not what it must be."""
     try:
         return list(read(payload))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         why = f"{channel}: {type(error).__name__} {error}"
         raise CodecError(why, data, channel=channel, symbol=symbol if isinstance(symbol, str) else "") from error
 

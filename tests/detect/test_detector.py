@@ -11,9 +11,11 @@ from test_desk import S, T, book, changed, desk_of
 from imbalanced.config import ConfigError
 from imbalanced.detect import DETECTORS
 from imbalanced.detect.detector import Detector, DetectorOptions
+from imbalanced.detect.signals import evidence
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics.lifecycle import CLOSE, IDLE, NOTHING, OPEN, OPENED
 from imbalanced.metrics.metric import Grid
+from imbalanced.options import read
 
 RAW = Standardise(by="none")
 
@@ -39,13 +41,17 @@ def test_off_is_below_on() -> None:
         configured({"kind": "order_flow_imbalance", "on": 1, "off": 2})
 
 
+NEEDED = {"lead_lag": {"leader": {"venue": VENUE, "instrument": "BBB/USDT"}}}
+
+
 @pytest.mark.parametrize("kind", DETECTORS)
 def test_every_kind_is_silent_before_its_first_value(kind: str) -> None:
-    config = configured({"kind": kind})
-    (spec,) = config.detectors_of(VENUE)
-    one = TABLES.detectors[kind](spec.kind, spec.name, spec.options, Grid())  # type: ignore[operator]
+    options = read(DETECTORS[kind].Options, NEEDED.get(kind, {}), kind, style="yaml")
+    one = TABLES.detectors[kind](kind, kind, options, Grid())  # type: ignore[operator]
     assert isnan(one.read())
     assert one.step(T) == NOTHING
+    assert one.clock(T + S) == NOTHING
+    assert one.invalid(T + 2 * S) == NOTHING
     assert all(x is None or x != x or x == 0 for x in one.evidence().values())
     assert one.kind == kind
     assert set(one.evidence()), "a signal must say what it rests on"
@@ -93,7 +99,7 @@ def test_a_lost_book_ends_it_and_what_it_was_measured_against() -> None:
     assert one.standardiser.seen == 0
     assert isnan(one.raw)
     assert isnan(one.x)
-    assert one.evidence()["ofi_depth_normalised"] is None
+    assert evidence(one)["ofi_depth_normalised"] is None
 
 
 def test_what_rests_on_trades_keeps_its_yardstick_when_a_book_is_lost() -> None:
@@ -113,13 +119,14 @@ def test_what_rests_on_trades_keeps_its_yardstick_when_a_book_is_lost() -> None:
 
 def test_a_score_must_lean_the_way_the_takers_do() -> None:
     desk, _ = desk_of(
-        detectors=({"kind": "aggressive_order_flow", "standardise": {"by": "none"}, "min_imbalance": 0.4},)
+        detectors=({"kind": "aggressive_order_flow", "standardise": {"by": "none"}, "min_imbalance": 0.4, "agree": 0},)
     )
     (one,) = desk.detectors
     desk.book_replaced(book(), T, T)
     desk.trade(10_000_000_000, 8.0, 1, T, T)
     desk.trade(10_000_000_000, 2.0, -1, T + 1, T + 1)
-    assert one.evidence() == {"signed_notional": 600.0, "trade_imbalance": 0.6}
+    assert one.evidence()["signed_notional"] == 600.0
+    assert one.evidence()["trade_imbalance"] == 0.6
     assert one.shape(5.0) == 5.0
     assert one.shape(-5.0) == 0.0, "below the mean is not the same as selling"
     assert isnan(one.shape(nan))

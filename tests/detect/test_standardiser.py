@@ -136,16 +136,65 @@ def test_robust_z_does_not_mind_an_outlier() -> None:
 
 
 @given(values=st.lists(st.floats(-100, 100), min_size=12, max_size=40), probe=st.floats(-100, 100))
-def test_the_ewma_score_is_that_of_its_definition(values: list[float], probe: float) -> None:
+def test_the_ewma_score_is_against_the_weighted_past(values: list[float], probe: float) -> None:
     one = ewma(half_life_ms=300, min_count=5, clip=10**6)
     feed(one, values)
     score = one.score(probe, START + len(values) * 100 * MS)
-    mean, variance, alpha = values[0], 0.0, 1 - 2 ** (-100 / 300)
-    # The first value is sampled when the grid's next time comes, and so on: all of them are the past of the probe.
-    for x in values[1:]:
-        d = x - mean
-        variance = (1 - alpha) * (variance + alpha * d * d)
-        mean += alpha * d
+    # The first value is sampled when the grid's next time comes, and so on: all of them are the past of the probe, the
+    # first one with the weight of its age like every other.
+    weights = [2 ** (-100 * age / 300) for age in range(len(values) - 1, -1, -1)]
+    mean = sum(w * x for w, x in zip(weights, values, strict=True)) / sum(weights)
+    variance = sum(w * (x - mean) ** 2 for w, x in zip(weights, values, strict=True)) / sum(weights)
     if isnan(score) or variance < 1e-9:
         return
     assert score == pytest.approx((probe - mean) / sqrt(variance), rel=1e-6, abs=1e-6)
+
+
+def test_after_one_half_life_the_first_value_is_not_half_of_the_mean() -> None:
+    one = ewma(half_life_ms=10_000, clip=100)
+    feed(one, [50.0, *([1.0, -1.0] * 60)])
+    # As defined for the metric the mean would be about 22 and 0 far below it.
+    assert abs(one.score(0.0, START + 121 * 100 * MS)) < 0.5
+
+
+def test_a_floor_makes_little_of_little() -> None:
+    calm = [1.0, 1.001] * 20
+    at = START + 40 * 100 * MS
+    plain, floored, still = ewma(), ewma(min_sd=0.5), ewma(min_sd=0.5)
+    feed(plain, calm)
+    feed(floored, calm)
+    feed(still, [1.0] * 40)
+    assert plain.score(1.1, at) == 10.0
+    assert floored.score(1.1, at) == pytest.approx(0.2, rel=0.02)
+    assert still.score(2.0, at) == pytest.approx(2.0), "where nothing ever moved, the floor is the yardstick"
+    floored.least(0.05)
+    assert floored.score(1.1, at) == pytest.approx(2.0, rel=0.02)
+
+
+def test_a_lasting_lean_may_stay_in_the_score() -> None:
+    centred, leaning = ewma(), ewma(centre=False)
+    for one in (centred, leaning):
+        feed(one, [0.5, 0.7] * 30)
+    at = START + 60 * 100 * MS
+    assert abs(centred.score(0.6, at)) < 0.5
+    assert leaning.score(0.6, at) == pytest.approx(6.0, rel=0.1)
+
+
+def test_what_is_skipped_leaves_no_trace() -> None:
+    plain, skipping = ewma(half_life_ms=2000), ewma(half_life_ms=2000)
+    feed(plain, [1.0, 3.0] * 20)
+    feed(skipping, [1.0, 3.0] * 20)
+    start = START + 40 * 100 * MS
+    plain.score(3.0, start)
+    for i in range(50):
+        skipping.score(1000.0 if i else 3.0, start + i * 100 * MS)
+        if i:
+            skipping.skip()
+    later = start + 50 * 100 * MS
+    for i in range(3):
+        plain.score(1.0, start + (i + 1) * 100 * MS)
+        skipping.score(1.0, later + i * 100 * MS)
+    told = skipping.score(2.5, later + 300 * MS)
+    assert told == pytest.approx(plain.score(2.5, start + 400 * MS), rel=0.02), (
+        "nor does the next one weigh for the gap"
+    )

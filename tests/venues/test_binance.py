@@ -8,6 +8,7 @@ import orjson
 import pytest
 from conversation import diff_text, image_text, trade_text
 
+from imbalanced import book
 from imbalanced.events import Frame, Instrument
 from imbalanced.venues import VENUES
 from imbalanced.venues.codec import (
@@ -26,6 +27,8 @@ from imbalanced.venues.diff import Diff
 UNIT = 10**8
 PRODUCTS = pytest.mark.parametrize("venue", ["binance", "binance_us", "binance_usdm", "binance_coinm"])
 LINEAR = pytest.mark.parametrize("venue", ["binance", "binance_us", "binance_usdm"])
+
+COMPILED = not book.__file__.endswith(".py")
 
 
 class Wire:
@@ -362,6 +365,22 @@ def test_malformed_fields_name_their_symbol(kind: str, field: str) -> None:
         with pytest.raises(CodecError) as caught:
             wire.ws({"e": kind, **message})
         assert (caught.value.symbol, caught.value.channel) == ("AAAUSDT", kind), message
+
+
+@pytest.mark.parametrize("field", ["E", "T"])
+@pytest.mark.parametrize("ms", [(1 << 63) // 10**6 + 1, 1 << 61])
+def test_a_time_that_does_not_fit_is_no_time_for_either_reader(field: str, ms: int) -> None:
+    """Compiled, it is refused here; else it is left to the session to refuse it."""
+    wire = Wire("binance_usdm", known("binance_usdm"))
+    stamps = {"E": 1, "T": 1, field: ms} if field == "T" else {field: ms}
+    rest = {key: value for key, value in GOOD["depthUpdate"].items() if key not in ("E", "T")}
+    if COMPILED:
+        with pytest.raises(CodecError) as caught:
+            wire.ws({"e": "depthUpdate", **stamps, **rest})
+        assert caught.value.symbol == "AAAUSDT"
+    else:
+        (diff,) = wire.ws({"e": "depthUpdate", **stamps, **rest})
+        assert diff.event_ns >= 1 << 63
 
 
 @pytest.mark.parametrize("symbol", [None, "", 5, [], {}])

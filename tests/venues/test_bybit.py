@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from missing import every_gap_is_said, frames_of, story
+from missing import frames_of, story
 
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
@@ -292,14 +292,6 @@ def test_a_malformed_frame_loses_its_book_only() -> None:
 
 
 # -- recordings ------------------------------------------------------------------------------------------------------
-
-
-def whose(message: dict[str, Any]) -> str:
-    return str(message["data"]["s"]) if str(message.get("topic")).startswith("orderbook.") else ""
-
-
-def test_any_missing_frame_is_said_at_the_very_next_one() -> None:
-    assert every_gap_is_said(VENUE, "bybit_v5-xrpusdt-20241201", whose) == 48
 
 
 def test_of_the_best_level_every_push_is_the_whole_book_and_none_can_be_missed() -> None:

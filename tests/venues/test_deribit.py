@@ -1,4 +1,4 @@
-"""Each kind of message in the table of the module, a session, and what a missing frame of the recording does."""
+"""Each kind of message in the table of the module and a session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from missing import every_gap_is_said
 
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
@@ -268,12 +267,3 @@ def test_a_gap_is_said_at_that_very_change_and_asked_for_anew() -> None:
     assert say(book("change", 7, 4, symbol="AAA-PERPETUAL")) == ["BookChanged"], "the others live on"
     assert say(book("snapshot", 20)) == ["ResyncEnded", "BookValid", "BookReplaced"]
     assert say(book("snapshot", 1)) == ["BookReplaced"], "the venue may begin anew at any time"
-
-
-def whose(message: dict[str, Any]) -> str:
-    params = message.get("params", {})
-    return str(params["data"]["instrument_name"]) if str(params.get("channel")).startswith("book.") else ""
-
-
-def test_any_missing_frame_is_said_at_the_very_next_one() -> None:
-    assert every_gap_is_said(VENUE, "deribit-20210722-a", whose) > 25

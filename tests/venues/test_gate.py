@@ -1,4 +1,4 @@
-"""Each kind of message in the table of the module, and what a missing frame of the recordings does."""
+"""Each kind of message in the table of the module."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from missing import every_gap_is_said
 
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
@@ -184,14 +183,3 @@ def test_a_gap_is_noticed_at_that_very_diff(venue: str) -> None:
     assert say(5, 8) == ["BookChanged"]
     assert say(8, 8) == [], "an old one is no gap"
     assert say(10, 10) == ["BookInvalid"]
-
-
-def whose(message: dict[str, Any]) -> str:
-    if str(message.get("channel")).endswith(".order_book_update") and message.get("event") == "update":
-        return str(message["result"]["s"])
-    return ""
-
-
-@pytest.mark.parametrize(("venue", "name"), [("gate", "gate-20210422-a"), ("gate_futures", "gate_futures-20230524-a")])
-def test_any_missing_frame_is_said_at_the_very_next_one(venue: str, name: str) -> None:
-    assert every_gap_is_said(venue, name, whose) > 50

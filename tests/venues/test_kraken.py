@@ -1,17 +1,13 @@
-"""Each kind of message in the table of the module, the checksum against the vendor's numbers and recorded books, and
-what a missing frame of the recording does.
-"""
+"""Each kind of message in the table of the module, the checksum against the vendor's numbers and recorded books."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 from zlib import crc32
 
 import msgspec
 import orjson
 import pytest
-from missing import book_frames, frames_of, story
 
 from imbalanced.book import Book
 from imbalanced.events import Frame, Instrument
@@ -323,65 +319,3 @@ def test_version_1() -> None:
     with pytest.raises(CodecError) as caught:
         wire.ws([1, {"b": [["x", "1.0", "6.5"]], "c": "12"}, "book-1000", "XBT/USD"])
     assert caught.value.symbol == "XBT/USD"
-
-
-class Plain:
-    """Books as plain dicts of what was written: slow, and nothing of ours."""
-
-    def __init__(self) -> None:
-        self.sides: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-
-    def takes(self, message: list[Any]) -> bool:
-        """Whether the sum of a book frame is that of the book with the frame in it."""
-        symbol, told = message[-1], None
-        for key, value in (item for part in message[1:-2] for item in part.items()):
-            if key == "c":
-                told = int(value)
-                continue
-            side = self.sides[symbol, key[0]]
-            if key in ("as", "bs"):
-                side.clear()
-            for price, size, *_ in value:
-                side[price] = size
-            gone = [price for price, size in side.items() if float(size) == 0]
-            for price in gone:
-                del side[price]
-            for price in self.best(symbol, key[0])[1000:]:
-                del side[price]
-        best = (f"{p} {self.sides[symbol, key][p]}" for key in "ab" for p in self.best(symbol, key)[:10])
-        digits = "".join(number.replace(".", "").lstrip("0") for one in best for number in one.split())
-        return told is None or crc32(digits.encode()) == told
-
-    def best(self, symbol: str, key: str) -> list[str]:
-        return sorted(self.sides[symbol, key], key=float, reverse=key == "b")
-
-
-def whose(message: Any) -> str:
-    return str(message[-1]) if isinstance(message, list) and message[-2] == "book-1000" else ""
-
-
-def test_a_missing_frame_is_said_where_the_sum_first_fails() -> None:
-    """Nothing numbers these frames: one that is missing shows when its levels are among the best ten."""
-    frames = frames_of("kraken-20210417-a")
-    books = book_frames(frames, whose)
-    frames = frames[: books[-1].number + 1]
-    messages = {one.number: orjson.loads(frames[one.number].data) for one in books}
-    usual = story(VENUE, frames)
-    said_at_all = 0
-    for left_out, symbol in books:
-        if "as" in messages[left_out][1]:
-            continue
-        plain = Plain()
-        taken = [
-            (one.number, plain.takes(messages[one.number]))
-            for one in books
-            if one.symbol == symbol and one.number != left_out
-        ]
-        fails = [number for number, holds in taken if not holds]
-        told = story(VENUE, frames, leave_out=left_out)
-        said = [(one.number, one.detail) for one in told[symbol] if one.word == "invalid"]
-        assert said == [(number, "checksum_mismatch") for number in fails[:1]], f"without frame {left_out}"
-        for other in usual.keys() - {symbol}:
-            assert told[other] == usual[other], f"without frame {left_out} of {symbol}, {other} was disturbed"
-        said_at_all += len(said)
-    assert said_at_all > 50

@@ -1,4 +1,4 @@
-"""Each kind of message in the table of the module, a session, and what a missing frame of the recording does."""
+"""Each kind of message in the table of the module and a session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from missing import every_gap_is_said
 
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
@@ -254,11 +253,3 @@ def test_a_gap_is_said_at_that_very_change_and_asked_for_anew() -> None:
     assert say(image(20)) == ["ResyncEnded", "BookValid", "BookReplaced"]
     assert say(change(21)) == ["BookChanged"]
     assert say(image(1)) == ["BookReplaced"], "the venue may begin anew at any time"
-
-
-def whose(message: dict[str, Any]) -> str:
-    return str(message.get("product_id", "")) if message.get("feed") in ("book", "book_snapshot") else ""
-
-
-def test_any_missing_frame_is_said_at_the_very_next_one() -> None:
-    assert every_gap_is_said(VENUE, "kraken_futures-20210722-a", whose) > 100

@@ -1,4 +1,4 @@
-"""Each kind of message in the table of the module, the way to a socket, and what a missing frame does."""
+"""Each kind of message in the table of the module and the way to a socket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from missing import every_gap_is_said
 
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
@@ -229,11 +228,3 @@ def test_a_gap_is_noticed_at_that_very_diff() -> None:
     assert say(4, 4) == [], "the image has it"
     assert say(5, 6) == ["BookChanged"]
     assert say(8, 8) == ["BookInvalid"]
-
-
-def whose(message: dict[str, Any]) -> str:
-    return str(message["data"]["symbol"]) if str(message.get("topic")).startswith("/market/level2:") else ""
-
-
-def test_any_missing_frame_is_said_at_the_very_next_one() -> None:
-    assert every_gap_is_said("kucoin", "kucoin-20210425-a", whose) > 50

@@ -1,15 +1,13 @@
-"""Each kind of message in the table of the module, a session, and what a missing frame of a recording does."""
+"""Each kind of message in the table of the module and a session."""
 
 from __future__ import annotations
 
-from itertools import chain, zip_longest
 from typing import Any
 from zlib import crc32
 
 import msgspec
 import orjson
 import pytest
-from missing import Said, book_frames, frames_of, story
 
 from imbalanced.events import Frame, Instrument
 from imbalanced.session import Session
@@ -373,52 +371,3 @@ def test_a_checksum_that_is_not_0_is_checked() -> None:
     assert talk.says(without_ids(book("update", 0), 18)) == []
     assert talk.says(without_ids(book("snapshot", 0), 18)) == ["ResyncEnded checksum_mismatch"]
     assert talk.says(without_ids(book("snapshot", 0), signed("10.5:2:11:0.5"))) == NEW
-
-
-class Naive:
-    """A book of wire texts and its checksum, as slow as it is plain."""
-
-    def __init__(self) -> None:
-        self.sides: tuple[dict[str, str], dict[str, str]] = ({}, {})
-
-    def holds(self, message: dict[str, Any]) -> bool:
-        """Whether the checksum of this message is that of the book with it."""
-        (entry,) = message["data"]
-        if message["action"] == "snapshot":
-            self.sides = ({}, {})
-        for side, levels in zip(self.sides, (entry["bids"], entry["asks"]), strict=True):
-            for price, size, *_ in levels:
-                side.pop(price, None)
-                if size != "0":
-                    side[price] = size
-        best = [sorted(side, key=float, reverse=i == 0)[:25] for i, side in enumerate(self.sides)]
-        texts = [[f"{price}:{self.sides[i][price]}" for price in prices] for i, prices in enumerate(best)]
-        told = [text for text in chain.from_iterable(zip_longest(*texts)) if text is not None]
-        return signed(":".join(told)) == int(entry["checksum"])
-
-
-def whose(message: dict[str, Any]) -> str:
-    return str(message["arg"]["instId"]) if message.get("action") else ""
-
-
-def test_any_missing_frame_is_said_where_the_checksum_first_fails() -> None:
-    frames = frames_of("okx-20220513-a")
-    books = book_frames(frames, whose)
-    frames = frames[: books[-1].number + 1]
-    whole = story(VENUE, frames)
-    assert all(said[-1].word == "changed" for said in whole.values())
-    seen = 0
-    for missing, symbol in books:
-        if b'"snapshot"' in frames[missing].data[:100]:
-            continue
-        naive = Naive()
-        rest = [one.number for one in books if one.symbol == symbol and one.number != missing]
-        fails = next((number for number in rest if not naive.holds(orjson.loads(frames[number].data))), -1)
-        told = story(VENUE, frames, leave_out=missing)
-        expected = [one for one in whole[symbol] if one.number != missing and (one.number < fails or fails < 0)]
-        if fails >= 0:
-            expected.append(Said(fails, "invalid", "checksum_mismatch"))
-            seen += 1
-        assert told.pop(symbol) == expected, f"without frame {missing} of {symbol} its checksum first fails at {fails}"
-        assert told == {other: said for other, said in whole.items() if other != symbol}
-    assert seen > 100, f"only {seen} missing frames could be seen: is this recording still the one it was?"

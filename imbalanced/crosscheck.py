@@ -87,7 +87,7 @@ class _Pace:
         return f"no data in {self.quiet_s:.0f} s, while other venues move"
 
 
-class Across:
+class CrossCheck:
     """All venues of one run."""
 
     def __init__(self, sessions: Mapping[str, Session]) -> None:

@@ -1,0 +1,258 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Signals from standing depth: its imbalance, its exhaustion, and the depth of all venues of an asset together."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from math import nan
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import cython
+from msgspec import Struct, field
+
+if not cython.compiled:
+    from imbalanced.detect.across import Post
+    from imbalanced.detect.detector import Detector
+    from imbalanced.metrics.across import Depths
+    from imbalanced.metrics.metric import Metric
+else:
+    from cython.cimports.imbalanced.detect.across import Post
+    from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.metrics.across import Depths
+    from cython.cimports.imbalanced.metrics.metric import Metric
+
+from imbalanced.detect.detector import DetectorOptions
+from imbalanced.detect.standardiser import Standardise
+from imbalanced.detect.standing import Standing
+from imbalanced.metrics import metric
+from imbalanced.metrics.depth import (
+    BandImbalance,
+    BandImbalanceOptions,
+    Exhaustion,
+    ExhaustionOptions,
+    Resiliency,
+    ResiliencyOptions,
+)
+from imbalanced.metrics.metric import NS_PER_MS, Grid
+from imbalanced.options import Doc, Fault, Millis, Millis0, NonNegative, Positive, Share, nearest, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from imbalanced.detect.across import Place
+    from imbalanced.detect.cohorts import Cohorts
+    from imbalanced.detect.detector import Known
+
+# As a C integer: a Python global costs a lookup and a conversion at every answer.
+VALUE = cython.declare(cython.int, metric.VALUE)
+
+
+class MarketDepthImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
+    """Standing depth is slow and spoofable, hence the longer persistence. A deviation of the imbalance by less than a
+    twentieth is none, however calm it was.
+    """
+
+    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("2.5")
+    min_duration_ms: Millis0 = 1_000
+    cooldown_ms: Millis0 = 10_000
+    max_age_ms: Millis = 120_000
+    horizon_ms: Millis = 5_000
+    bps: Annotated[Positive, Doc("half-width of the band around the mid, in basis points")] = Decimal(10)
+    prove_ms: Annotated[Millis, Doc("depth beyond the usual counts once it has stood for so long")] = 10_000
+    standardise: Standardise = Standardise(half_life_ms=600_000, min_sd=Decimal("0.05"))
+
+
+@cython.cclass
+class MarketDepthImbalance(Detector):
+    """The z-score of the imbalance of notional within a band around the mid: against the book's own lasting lean.
+
+    While the filter ``spoof`` is on, only aged depth counts: not what came within the last 500 ms, and of what is
+    beyond a side's usual depth behind the touch only what has stood for ``prove``. With the filter off it is all depth
+    at its word. Positive: more bids than usual. No value: as ``band_imbalance``, and before the standardiser is warm.
+    Source: depth imbalance of Cao, Hansch & Wang 2009.
+    """
+
+    Options: ClassVar[type[Struct]] = MarketDepthImbalanceOptions
+    _band: Metric
+    _aged: Standing | None
+    _prove: tuple[Decimal, int]
+
+    def __init__(self, kind: str, name: str, options: MarketDepthImbalanceOptions, grid: Grid) -> None:
+        self._band = BandImbalance(BandImbalanceOptions(bps=options.bps, unit="quote"), grid)
+        self._aged = None
+        self._prove = (Decimal(options.bps), options.prove_ms)
+        super().__init__(kind, name, options, [self._band], True)
+
+    def age_by(self, cohorts: Cohorts) -> None:
+        bps, prove_ms = self._prove
+        self._aged = Standing(cohorts, bps, prove_ms, eager=True)
+        self._band = self._aged
+        self.metrics[:] = [self._aged]
+
+    @cython.ccall
+    def read(self) -> cython.double:
+        if self._band.answered != VALUE:
+            return nan
+        return self._band.out[0]
+
+    def evidence(self) -> dict[str, float | None]:
+        told: dict[str, float | None] = {"band_imbalance": self.raw, "band_z": self.x}
+        if self._aged is not None:
+            told = {"band_imbalance": self._aged.raw, "aged_band_imbalance": self.raw, "band_z": self.x}
+        return told
+
+
+class BookExhaustionOptions(DetectorOptions, frozen=True, kw_only=True):
+    """Half of the usual depth is gone on one side."""
+
+    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("0.5")
+    off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.2")
+    min_duration_ms: Millis0 = 1_000
+    max_age_ms: Millis = 20_000
+    update_step: NonNegative = Decimal("0.1")
+    bps: Annotated[Positive, Doc("half-width of the band around the mid, in basis points")] = Decimal(20)
+    half_life_ms: Annotated[Millis, Doc("of the average that depth is compared with")] = 30_000
+    recovery: Annotated[Share, Doc("a shock that recovered by less than this counts")] = Decimal("0.5")
+    recovery_age_ms: Annotated[Millis, Doc("and so long")] = 5_000
+    boost: Annotated[Positive, Doc("what the score is multiplied with then")] = Decimal("1.25")
+    standardise: Standardise = Standardise(by="none")
+
+
+@cython.cclass
+class BookExhaustion(Detector):
+    """Depletion of the asks less that of the bids within a band: ``max(0, ask) - max(0, bid)`` of ``exhaustion``.
+
+    Depth beyond the usual is accumulation (``absorption`` has a mode for it) and not the other side's exhaustion. Times
+    ``boost`` where the depleted side lately had a shock that did not recover (``resiliency``). Positive: the asks are
+    emptier, buy pressure. No value: as ``exhaustion``, and during the first half-life of a book. Source: practitioners'
+    measure; Large 2007 (resiliency).
+    """
+
+    Options: ClassVar[type[Struct]] = BookExhaustionOptions
+    bounded: ClassVar[bool] = True
+    _depth: Metric
+    _shocks: Metric
+    _since_ns: cython.longlong
+    _half_life_ns: cython.longlong
+    _recovery: cython.double
+    _recovery_ns: cython.longlong
+    _boost: cython.double
+    _weak_bid_ns: cython.longlong
+    _weak_ask_ns: cython.longlong
+
+    def __init__(self, kind: str, name: str, options: BookExhaustionOptions, grid: Grid) -> None:
+        self._depth = Exhaustion(ExhaustionOptions(bps=options.bps, half_life_ms=options.half_life_ms), grid)
+        self._shocks = Resiliency(ResiliencyOptions(), grid)
+        self._half_life_ns = options.half_life_ms * NS_PER_MS
+        self._recovery = float(options.recovery)
+        self._recovery_ns = options.recovery_age_ms * NS_PER_MS
+        self._boost = float(options.boost)
+        super().__init__(kind, name, options, [self._depth, self._shocks], True)
+        self.cut()
+
+    @cython.ccall
+    def cut(self) -> cython.void:
+        Detector.cut(self)
+        self._since_ns = 0
+        self._weak_bid_ns = 0
+        self._weak_ask_ns = 0
+
+    @cython.ccall
+    def read(self) -> cython.double:
+        bid: cython.double
+        ask: cython.double
+        score: cython.double
+        weak_ns: cython.longlong
+        if self._since_ns == 0:
+            self._since_ns = self.now_ns
+        if self._shocks.answered == VALUE and self._shocks.out[1] < self._recovery:
+            if self._shocks.out[0] == 0:
+                self._weak_bid_ns = self.now_ns
+            else:
+                self._weak_ask_ns = self.now_ns
+        if self._depth.answered != VALUE or self.now_ns - self._since_ns < self._half_life_ns:
+            return nan
+        bid = max(0.0, self._depth.out[0])
+        ask = max(0.0, self._depth.out[1])
+        score = ask - bid
+        weak_ns = self._weak_ask_ns if score > 0 else self._weak_bid_ns
+        if weak_ns > 0 and self.now_ns - weak_ns <= self._recovery_ns:
+            score *= self._boost
+        return score
+
+    def evidence(self) -> dict[str, float | None]:
+        known = self._depth.answered == VALUE
+        bid, ask = (self._depth.out[0], self._depth.out[1]) if known else (nan, nan)
+        weak = max(self._weak_bid_ns, self._weak_ask_ns)
+        return {
+            "exhaustion_bid": bid,
+            "exhaustion_ask": ask,
+            "weak_recovery_ms": (self.now_ns - weak) / NS_PER_MS if weak else None,
+        }
+
+
+class SupplyDemandImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
+    """A slow lean of all venues together, which is the message: it is scaled and not centred."""
+
+    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("2.5")
+    min_duration_ms: Millis0 = 2_000
+    cooldown_ms: Millis0 = 30_000
+    max_age_ms: Millis = 300_000
+    horizon_ms: Millis = 30_000
+    bps: Annotated[Positive, Doc("half-width of the band around each mid, in basis points")] = Decimal(20)
+    fresh_ms: Annotated[Millis, Doc("a book that was last heard of before that does not count")] = 2_000
+    least: Annotated[int, Doc("instruments that must be fresh")] = 2
+    weights: Annotated[dict[str, NonNegative], Doc("of venues; 1 for those that are not named")] = field(
+        default_factory=dict
+    )
+    standardise: Standardise = Standardise(half_life_ms=600_000, centre=False, min_sd=Decimal("0.05"))
+
+    def faults(self, known: Known) -> Iterator[Fault]:
+        """What only the whole configuration knows."""
+        for venue in self.weights:
+            if venue not in known.venues:
+                yield Fault(f"weights.{venue}", "an unknown venue", nearest(venue, known.venues))
+        if not any(self.weights.get(venue, 1) > 0 for venue in known.venues):
+            yield Fault(
+                "weights", shown({k: str(v) for k, v in self.weights.items()}), "weights that sum to more than 0"
+            )
+
+
+@cython.cclass
+class SupplyDemandImbalance(Detector):
+    """The imbalance of notional within a band over all venues and instruments of one asset, over its own deviation.
+
+    ``sum w (x_b - x_a) / sum w (x_b + x_a)`` of the books that are proven and were heard of within ``fresh`` (receive
+    time), this one's with them; bids and asks in money that can be added up (one quote currency, or dollars of any
+    name). Positive: more bids. No value: fewer than ``least`` such instruments, or before the standardiser is warm.
+    Each instrument has its own detector, asked when its own book changes. Source: depth imbalance of Cao, Hansch & Wang
+    2009, summed over venues.
+    """
+
+    Options: ClassVar[type[Struct]] = SupplyDemandImbalanceOptions
+    _depths: Depths
+    _post: Post
+    _least: cython.Py_ssize_t
+
+    def __init__(self, kind: str, name: str, options: SupplyDemandImbalanceOptions, grid: Grid) -> None:
+        self._depths = Depths(options.fresh_ms * NS_PER_MS)
+        self._post = Post()
+        self._least = options.least
+        super().__init__(kind, name, options, [], True)
+
+    def seated(self, place: Place, others: list[Detector]) -> None:
+        options = self.options
+        self._post = place.post
+        weights = {venue: float(weight) for venue, weight in options.weights.items()}
+        place.asset.watch(Decimal(options.bps), weights, self._depths)
+
+    @cython.ccall
+    def read(self) -> cython.double:
+        imbalance: cython.double
+        if not self._post.ok:
+            return nan
+        imbalance = self._depths.imbalance(self._post.recv_ns)
+        return imbalance if self._depths.fresh >= self._least else nan
+
+    def evidence(self) -> dict[str, float | None]:
+        return {"supply_demand": self.raw, "fresh": float(self._depths.fresh)}
