@@ -13,14 +13,14 @@ from typing import Any
 
 import orjson
 
-from benchmarks import inside, sockets
+from benchmarks import codecs, inside, sockets
 from benchmarks.report import printed
 from imbalanced import book
 from imbalanced.transports import DEFAULT, TRANSPORTS
 
 OURS = [f"ours:{name}" for name in TRANSPORTS]
 BEST = f"ours:{DEFAULT}"
-PARTS = ("full_load", "one_per_wakeup", "others", "pipeline", "metrics", "memory", "latency")
+PARTS = ("full_load", "one_per_wakeup", "others", "pipeline", "venues", "metrics", "detectors", "memory", "latency")
 
 
 def measured(effort: int, parts: tuple[str, ...]) -> dict[str, Any]:
@@ -57,8 +57,12 @@ def measured(effort: int, parts: tuple[str, ...]) -> dict[str, Any]:
         told["others"] = sockets.compared(["floor", "ccxt", "cryptofeed"], symbols=1, frames=3000, repeats=1)
     if "pipeline" in parts:
         told["pipeline"] = inside.pipeline(repeats=(3, 5, 9)[effort], frames=(1000, 3000, 3000)[effort])
+    if "venues" in parts:
+        told["venues"] = codecs.venues(frames=(300, 1000, 2000)[effort], repeats=(3, 5, 9)[effort])
     if "metrics" in parts:
         told["metrics_ns"] = inside.metrics(updates=(300, 1000, 3000)[effort])
+    if "detectors" in parts:
+        told["detectors_ns"] = inside.detectors(updates=(300, 1000, 3000)[effort], repeats=(3, 5, 9)[effort])
     if "memory" in parts:
         told["memory"] = inside.memory((100, 500, 500)[effort])
     if "latency" in parts:

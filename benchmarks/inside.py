@@ -1,4 +1,6 @@
-"""Costs without a socket: the pipeline by frame size, every metric by itself, memory, the collector's pauses."""
+"""Costs without a socket: the pipeline by frame size, every metric and detector by itself, memory, the collector's
+pauses.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,23 @@ import orjson
 
 from benchmarks import market, runs
 from imbalanced.book import Book, Rows
+from imbalanced.config import DEFAULT_DETECTORS, Tables, load
+from imbalanced.detect import DETECTORS, FILTERS
+from imbalanced.detect.across import Floor
+from imbalanced.detect.cohorts import Cohorts
 from imbalanced.detect.desk import Desk, takes
+from imbalanced.detect.standing import Standing
+from imbalanced.events import Instrument
 from imbalanced.metrics import METRICS
 from imbalanced.metrics.metric import Grid, make
+from imbalanced.pipeline import furnish
+from imbalanced.venues import VENUES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imbalanced.events import Frame
+    from imbalanced.metrics.metric import Metric
 
 ROOT = Path(__file__).parent.parent
 SIZES = (10, 30, 100, 1000)
@@ -83,6 +94,57 @@ def metrics(updates: int = 2000, repeats: int = 5) -> dict[str, float]:
             one = min(
                 one, _desk_ns(Desk([make(kind, options, Grid(8, Decimal("0.01")))], []), changes, trades=of_trades)
             )
+        told[name] = max(one - none, 0.0)
+    return {**told, **_filters(changes, repeats)}
+
+
+def detectors(updates: int = 2000, repeats: int = 5) -> dict[str, dict[str, float]]:
+    """Nanoseconds per 30-level update, and per trade, of each kind with its own metrics, beyond those of a desk without
+    it; ``all`` are the default ones together. Nothing crosses a threshold: this is what waiting costs.
+    """
+    changes = _changes(updates)
+    given = [dict(one) for one in DEFAULT_DETECTORS]
+    told: dict[str, dict[str, float]] = {}
+    for name, kinds in [*((str(one["kind"]), [one]) for one in given), ("all", given)]:
+        told[name] = {}
+        for what in ("delta", "trade"):
+            trades = what == "trade"
+            one, none = float("inf"), float("inf")
+            for _ in range(repeats):
+                none = min(none, _desk_ns(Desk([], []), changes, trades=trades))
+                one = min(one, _desk_ns(_waiting(kinds), changes, trades=trades))
+            told[name][what] = max(one - none, 0.0)
+    return told
+
+
+def _waiting(kinds: list[dict[str, object]]) -> Desk:
+    """A desk of these kinds whose thresholds nothing reaches; another instrument of the asset stands beside it."""
+    tables = Tables(venues=VENUES, metrics=METRICS, detectors=DETECTORS, filters=FILTERS)
+    text = {"venues": {"binance": {}}, "metrics": [], "filters": "off", "detectors": kinds}
+    config = load(orjson.dumps(text).decode(), tables, environ={}, read_text=_no_file)
+    floor = Floor()
+    for symbol in ("AAA/USDC", "AAA/USDT"):
+        instrument = Instrument(venue="binance", symbol=symbol, venue_symbol=symbol, tick="0.01")
+        desk, _, _ = furnish(config, "binance", instrument, floor)
+    for detector in desk.detectors:
+        detector.lifecycle.on = 1e9
+    return desk
+
+
+def _no_file(path: str) -> str:
+    raise OSError(f"{path}: a benchmark reads no files")
+
+
+def _filters(changes: list[Rows], repeats: int) -> dict[str, float]:
+    """The same for what the filters `flicker` and `spoof` remember, and for the aged depth of a detector."""
+    told: dict[str, float] = {}
+    for name, aged in (("cohorts (filters flicker, spoof)", False), ("cohorts and aged depth", True)):
+        one, none = float("inf"), float("inf")
+        for _ in range(repeats):
+            cohorts = Cohorts()
+            kept: list[Metric] = [cohorts, Standing(cohorts, Decimal(10), 10_000, eager=True)] if aged else [cohorts]
+            none = min(none, _desk_ns(Desk([], []), changes, trades=False))
+            one = min(one, _desk_ns(Desk([], [], kept=kept), changes, trades=False))
         told[name] = max(one - none, 0.0)
     return told
 

@@ -39,6 +39,9 @@ def ratios(told: dict[str, Any]) -> Iterator[str]:
     if "pipeline" in told:
         yield "pipeline with 11 metrics / orjson.loads of the same frame, by levels"
         yield from (f"  {levels + ' levels':<38} {one['ratio']:6.2f}" for levels, one in told["pipeline"].items())
+    if "venues" in told:
+        yield "codec and book by venue / orjson.loads of the same frame"
+        yield from (f"  {venue:<38} {one['ratio']:6.2f}" for venue, one in told["venues"].items())
 
 
 def absolutes(told: dict[str, Any]) -> Iterator[str]:
@@ -51,6 +54,11 @@ def absolutes(told: dict[str, Any]) -> Iterator[str]:
         yield "pipeline, us per frame (orjson.loads)"
         for levels, one in told["pipeline"].items():
             yield f"  {levels + ' levels':<38} {one['us']:6.2f} ({one['orjson_us']:.2f})"
+    if "venues" in told:
+        yield "codec and book by venue, us per frame (orjson.loads), levels and bytes of a frame"
+        for venue, one in told["venues"].items():
+            size = f"{one['levels']:.0f} levels, {one['bytes']:.0f} bytes"
+            yield f"  {venue:<38} {one['us']:6.2f} ({one['orjson_us']:.2f}) {size}"
     if "memory" in told:
         memory = told["memory"]
         yield f"memory per book of 2 x 1,000 levels: {memory['bytes_per_book'] / 1000:.0f} kB"
@@ -67,6 +75,11 @@ def absolutes(told: dict[str, Any]) -> Iterator[str]:
         yield "metrics, ns per update of 30 levels (those of trades: per trade)"
         yield from (
             f"  {name:<38} {ns:6.0f}" for name, ns in sorted(told["metrics_ns"].items(), key=lambda one: one[1])
+        )
+    if "detectors_ns" in told:
+        yield "detectors below their thresholds with their own metrics, ns per update of 30 levels, per trade"
+        yield from (
+            f"  {name:<38} {one['delta']:6.0f} {one['trade']:6.0f}" for name, one in told["detectors_ns"].items()
         )
 
 
