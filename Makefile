@@ -15,7 +15,7 @@ COMPILED := $(shell grep -rl --include='*.py' '^\# cython:' imbalanced) $(shell 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint fmt types bench soak docs dist clean FORCE
+.PHONY: help setup run test lint fmt types bench soak seeds planted report docs dist clean FORCE
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -44,6 +44,15 @@ bench: setup ## benchmarks as ratios; JSON=FILE also writes them
 
 soak: setup ## the daemon under load and faults; MINUTES=10, JSON=FILE
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) $(if $(JSON),--json $(JSON)) $(ARGS)
+
+seeds: setup ## simulated worlds with faults, each a seed; SEEDS=1..10000, ARGS=-v shows every frame
+	@$(BIN)/python -m imbalanced.sim.worlds --seeds $(or $(SEEDS),1..2000) --jobs $(JOBS) $(ARGS)
+
+planted: setup ## signals on synthetic markets with planted events; SEEDS=1..20, JSON=FILE
+	$(BIN)/python -m benchmarks.planted --seeds $(or $(SEEDS),1..20) $(if $(JSON),--json $(JSON)) $(ARGS)
+
+report: setup ## what signals were worth on recordings; CAPTURES="FILE...", JSON=FILE, MARKDOWN=FILE
+	$(BIN)/python -m benchmarks.captures_report $(CAPTURES) $(if $(JSON),--json $(JSON)) $(if $(MARKDOWN),--markdown $(MARKDOWN)) $(ARGS)
 
 docs: setup ## the reference pages in docs/, from the code
 	$(BIN)/python -m docs.generate
