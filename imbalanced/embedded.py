@@ -39,13 +39,12 @@ async def exchanges(config: Config) -> AsyncIterator[Endpoints]:
         yield {}
         return
     venues = wanted.venues or tuple(config.venues)
-    named = [config.venues[venue].instruments for venue in venues]
-    symbols = wanted.symbols or tuple(
-        dict.fromkeys(symbol.partition(":")[0] for each in named if isinstance(each, tuple) for symbol in each)
-    )
     options = sim.Options(venues=venues, seed=wanted.seed, faults=_faults(wanted.faults))
-    if symbols:
-        options = replace(options, symbols=symbols)
+    if wanted.symbols:
+        options = replace(options, symbols=wanted.symbols)
+    else:
+        named = {venue: config.venues[venue].instruments for venue in venues}
+        options = replace(options, symbols_of={one: each for one, each in named.items() if isinstance(each, tuple)})
     running = await sim.start(options)
     try:
         yield running.endpoints

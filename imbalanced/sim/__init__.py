@@ -8,15 +8,56 @@
 own sockets and time. A venue is one file of the seam in `venue.py` and one line here.
 """
 
-from imbalanced.sim import binance
-from imbalanced.sim.server import Options, Running, run_cli, start
-from imbalanced.sim.venue import SimVenue
+from collections import ChainMap
+from collections.abc import Mapping
 
-SIMS: dict[str, SimVenue] = {
+from imbalanced.sim import (
+    binance,
+    bitfinex,
+    bitget,
+    bybit,
+    coinbase,
+    deribit,
+    gate,
+    hyperliquid,
+    kraken,
+    kraken_futures,
+    kucoin,
+    okx,
+)
+from imbalanced.sim.server import Options, Running, run_cli, start
+from imbalanced.sim.venue import Player, SimVenue
+
+# Those whose recordings can be played as well.
+PLAYERS: dict[str, Player] = {
     "binance": binance.BINANCE,
     "binance_us": binance.BINANCE_US,
     "binance_usdm": binance.BINANCE_USDM,
     "binance_coinm": binance.BINANCE_COINM,
 }
+# Those that worlds are made of (`worlds/`).
+SIMS: dict[str, SimVenue] = {
+    **PLAYERS,
+    "okx": okx.OKX,
+    "kraken": kraken.KRAKEN,
+    "bybit": bybit.BYBIT,
+    "bybit_inverse": bybit.BYBIT_INVERSE,
+    "bybit_spot": bybit.BYBIT_SPOT,
+    "deribit": deribit.DERIBIT,
+    "kucoin": kucoin.KUCOIN,
+    "hyperliquid": hyperliquid.HYPERLIQUID,
+}
+# Those that are served over sockets only: messages of several frames, books of single orders or without a proof, and
+# what worlds do not draw yet.
+MORE_SIMS: dict[str, SimVenue] = {
+    "bitfinex": bitfinex.BITFINEX,
+    "bitfinex_orders": bitfinex.BITFINEX_ORDERS,
+    "coinbase": coinbase.COINBASE,
+    "gate": gate.GATE,
+    "gate_futures": gate.GATE_FUTURES,
+    "bitget": bitget.BITGET,
+    "kraken_futures": kraken_futures.KRAKEN_FUTURES,
+}
+ALL_SIMS: Mapping[str, SimVenue] = ChainMap(SIMS, MORE_SIMS)
 
-__all__ = ["SIMS", "Options", "Running", "run_cli", "start"]
+__all__ = ["ALL_SIMS", "PLAYERS", "SIMS", "Options", "Running", "run_cli", "start"]

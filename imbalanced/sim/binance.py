@@ -80,6 +80,8 @@ class RequestRefused(ValueError):
 class BinanceDesk:
     """One socket. Everything asked for is acknowledged; `served` says what this socket really delivers."""
 
+    tick_ms = 0  # pings are PINGs: the server's
+
     def __init__(self, venue: BinanceVenue, combined: bool, served: frozenset[StreamKind]) -> None:
         self._names: dict[str, Stream | None] = {}
         self._venue = venue
@@ -90,7 +92,16 @@ class BinanceDesk:
     def subscriptions(self) -> Mapping[str, Stream | None]:
         return self._names
 
-    def receive(self, text: str) -> Sequence[Command]:
+    def opened(self, now_ms: int) -> Sequence[Command]:
+        return ()
+
+    def due(self, alive_ms: int) -> Sequence[Command]:
+        return ()
+
+    def spoil(self, text: str) -> str:
+        return text
+
+    def receive(self, text: str, now_ms: int) -> Sequence[Command]:
         try:
             asked = json.loads(text)
         except ValueError as error:
@@ -169,7 +180,7 @@ class BinanceVenue:
 
     # --- websocket
 
-    def connect(self, path: str, query: Mapping[str, str]) -> Desk | None:
+    def connect(self, path: str, query: Mapping[str, str], feed: Feed) -> Desk | None:
         parts = path.strip("/").split("/")
         served = _EVERY
         if self.family is not SPOT and parts[0] in _ROUTES:

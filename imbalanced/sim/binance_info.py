@@ -1,7 +1,7 @@
 """Binance's instruments: what a simulated one lists, its exchangeInfo, and a recorded exchangeInfo read back.
 
 Part of the Binance room (`binance.py` is its door). The answers hold every field ccxt 4.5 reads in `parse_market`.
-Price levels are those of the recordings of August 2024; tick and lot sizes are today's public ones for the big symbols.
+Tick and lot sizes are today's public ones for the big symbols.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeVar
 
+from imbalanced.sim.grids import LEVELS, OTHER_LEVEL, asked, by_base, places
 from imbalanced.sim.venue import Listing, fixed
 
-LEVELS = {"BTC": "61800", "ETH": "2680", "SOL": "152", "BNB": "515", "XRP": "0.61", "DOGE": "0.105", "ADA": "0.345"}
-OTHER_LEVEL = "12.5"
 # Longest first, so that BTCFDUSD is not read as BTCF/DUSD by a shorter tail.
 QUOTES = (
     "FDUSD",
@@ -66,21 +64,11 @@ INVERSE = Family(
 )
 
 
-V = TypeVar("V")
-
-
-def _by_base(table: Mapping[str, V], base: str) -> V:
-    return table.get(base, table[""])
-
-
 def listing(family: Family, text: str) -> Listing:
     """`BTC/USDT` or `BTC/USDT:USDT` as this family lists it. ValueError if the text is no symbol."""
-    base, slash, rest = text.strip().upper().partition("/")
-    quote = rest.partition(":")[0]
-    if not (base.isalnum() and slash and quote.isalnum()):
-        raise ValueError(f"symbol {text!r}: expected BASE/QUOTE such as BTC/USDT")
-    tick, lot = _by_base(family.grids, base)
-    decimals = _by_base(family.price_decimals, base)
+    base, quote, _ = asked(text)
+    tick, lot = by_base(family.grids, base)
+    decimals = by_base(family.price_decimals, base)
     if family is INVERSE:
         symbol, quote, size_decimals = f"{base}USD_PERP", "USD", 0
     else:
@@ -109,11 +97,6 @@ def contract_size(family: Family, base: str) -> int:
     if family is not INVERSE:
         return 0
     return 100 if base == "BTC" else 10
-
-
-def places(text: str) -> int:
-    """Significant decimal places: `0.0100` has two."""
-    return len(text.partition(".")[2].rstrip("0"))
 
 
 def split(symbol: str) -> tuple[str, str]:

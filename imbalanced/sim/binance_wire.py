@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from imbalanced.sim.binance_info import INVERSE, LINEAR, SPOT, Family, exchange_info
 from imbalanced.sim.market import Level, Trade
-from imbalanced.sim.venue import Batch, Image, Listing, Mark
+from imbalanced.sim.venue import Batch, Image, Listing, Mark, Stream, Wire
 
 
 def compact(value: object) -> str:
@@ -23,7 +23,7 @@ def levels_text(listing: Listing, levels: Sequence[Level]) -> str:
     return "[" + ",".join([f'["{price(tick)}","{size(lots)}"]' for tick, lots in levels]) + "]"
 
 
-class _Common:
+class _Common(Wire):
     """What spot and futures write alike."""
 
     family: Family
@@ -37,9 +37,6 @@ class SpotWire(_Common):
 
     family = SPOT
     intervals = (100, 1000)
-
-    def update_id(self, id: int) -> int:
-        return id
 
     def depth(self, listing: Listing, batch: Batch, sent_ms: int) -> str:
         bids = levels_text(listing, sorted(batch.bids.items(), reverse=True))
@@ -72,17 +69,12 @@ class SpotWire(_Common):
     def bbo(self, listing: Listing, image: Image, sent_ms: int) -> str:
         return f'{{"u":{image.last_id},"s":"{listing.symbol}",{_best(listing, image)}}}'
 
-    def mark(self, listing: Listing, mark: Mark, sent_ms: int) -> str:
-        raise ValueError("spot has no mark price")
-
-    def liquidation(self, listing: Listing, trade: Trade, ms: int, sent_ms: int) -> str:
-        raise ValueError("spot has no liquidations")
-
 
 class FuturesWire(_Common):
     """USD-M and COIN-M: ids count the whole engine's events, so one symbol's have holes; `pu` is the chain."""
 
     intervals = (0, 100, 250, 500)
+    contexts = (("mark", 1000), ("mark", 3000))
 
     def __init__(self, family: Family) -> None:
         self.family = family
@@ -134,6 +126,9 @@ class FuturesWire(_Common):
             f'{{{head},"s":"{listing.symbol}",{self._pair(listing)}{_best(listing, image)},'
             f'"T":{image.ms},"E":{sent_ms}}}'
         )
+
+    def context(self, listing: Listing, stream: Stream, mark: Mark, sent_ms: int) -> str:
+        return self.mark(listing, mark, sent_ms)
 
     def mark(self, listing: Listing, mark: Mark, sent_ms: int) -> str:
         unit = listing.tick_units / 10**listing.price_decimals

@@ -11,17 +11,17 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imbalanced.sim.venue import (
     Frame,
     Listing,
+    Player,
     RecordedFrame,
     RecordedInfo,
     RecordedSnapshot,
-    SimVenue,
     Stream,
 )
 
@@ -98,7 +98,7 @@ def _record(path: Path, number: int, line: str) -> Record:
 class Capture:
     """A `Feed` over one venue's part of a recording."""
 
-    def __init__(self, path: Path, venue: SimVenue, seen: _Seen) -> None:
+    def __init__(self, path: Path, venue: Player, seen: _Seen) -> None:
         self._path = path
         self._venue = venue
         self._snapshots = seen.snapshots
@@ -135,6 +135,13 @@ class Capture:
     def info(self, now_ms: int) -> str:
         return self._info or self._venue.wire.info(list(self._listings.values()), now_ms)
 
+    def listings(self) -> Sequence[Listing]:
+        return list(self._listings.values())
+
+    def begin(self, stream: Stream, now_ms: int) -> Frame | None:
+        """Nothing: images are in the recording, in their place."""
+        return None
+
     def listing(self, symbol: str) -> Listing | None:
         return self._listings.get(symbol)
 
@@ -161,23 +168,21 @@ class Capture:
         return None
 
 
-def load(path: Path, sims: Mapping[str, SimVenue]) -> dict[str, Capture]:
+def load(path: Path, players: Mapping[str, Player]) -> dict[str, Capture]:
     """Every venue of a recording as a feed. CaptureError on a foreign venue, an empty or a broken file."""
     seen: dict[str, _Seen] = {}
     for record in records(path):
-        if record.venue not in sims:
-            known = ", ".join(sims)
-            raise CaptureError(
-                f"{path.name}: record {record.number}: venue {record.venue!r} has no simulator ({known})"
-            )
+        if record.venue not in players:
+            known = ", ".join(players)
+            raise CaptureError(f"{path.name}: record {record.number}: venue {record.venue!r} has no player ({known})")
         if record.inbound:
-            _note(path, record, sims[record.venue], seen.setdefault(record.venue, _Seen()))
+            _note(path, record, players[record.venue], seen.setdefault(record.venue, _Seen()))
     if not any(part.streams for part in seen.values()):
         raise CaptureError(f"{path.name}: no market data in it")
-    return {venue: Capture(path, sims[venue], part) for venue, part in seen.items() if part.streams}
+    return {venue: Capture(path, players[venue], part) for venue, part in seen.items() if part.streams}
 
 
-def _note(path: Path, record: Record, venue: SimVenue, seen: _Seen) -> None:
+def _note(path: Path, record: Record, venue: Player, seen: _Seen) -> None:
     try:
         recorded = venue.recorded(record.url, record.data)
     except ValueError as error:

@@ -19,7 +19,8 @@ def _log(line: str) -> None:
 
 
 @click.command("sim")
-@click.option("--venue", "venues", multiple=True, metavar="V", help="Venue to simulate; may be given several times.")
+@click.argument("more", nargs=-1, metavar="[V...]")
+@click.option("--venue", "venues", multiple=True, metavar="V", help="Venue to simulate; others may follow it.")
 @click.option("--symbols", default=",".join(DEFAULT_SYMBOLS), show_default=True, help="Unified symbols, with commas.")
 @click.option("--capture", type=click.Path(path_type=Path), help="Play this recording instead of synthetic markets.")
 @click.option("--speed", type=click.FloatRange(min=0), default=1.0, help="Of market time; 0 = a recording at once.")
@@ -29,6 +30,7 @@ def _log(line: str) -> None:
 @click.option("--port-base", "--port", type=click.IntRange(0, 65_000), default=0, help="First port; 0 = free ones.")
 def sim_command(
     *,
+    more: tuple[str, ...],
     venues: tuple[str, ...],
     symbols: str,
     capture: Path | None,
@@ -40,10 +42,12 @@ def sim_command(
 ) -> None:
     """Simulated exchanges on 127.0.0.1 that speak the venues' real protocols."""
     if not venues and capture is None:
-        raise click.UsageError(f"give --venue (one of {', '.join(sim.SIMS)}) or --capture")
+        raise click.UsageError(f"give --venue (one of {', '.join(sim.ALL_SIMS)}) or --capture")
+    if more and not venues:
+        raise click.UsageError(f"venues follow --venue, not {' '.join(more)}")
     try:
         options = Options(
-            venues=tuple(dict.fromkeys(venues)),
+            venues=tuple(dict.fromkeys((*venues, *more))),
             symbols=tuple(text.strip() for text in symbols.split(",") if text.strip()),
             capture=capture,
             speed=speed,

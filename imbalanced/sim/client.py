@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
 from imbalanced.sim.faults import Rule, seconds
-from imbalanced.sim.venue import Close, Desk, Frame, Limits, Send
+from imbalanced.sim.venue import Close, Command, Desk, Frame, Limits, Send, Tell
 
 QUEUE_FRAMES = 10_000
 FAIR_FRAMES = 64  # a sender lets the others run after so many frames
@@ -37,17 +38,32 @@ class Terms:
     time_scale: float
 
 
+class Landlord(Protocol):
+    """The venue's house, as a client sees it."""
+
+    def now_ms(self) -> int:
+        """Market time."""
+        ...
+
+    def subscribed(self, client: Client) -> None:
+        """Its subscriptions have changed."""
+        ...
+
+    def send(self, client: Client, name: str, frame: Frame) -> None:
+        """Deliver a frame of a subscription, with the faults that hit it."""
+        ...
+
+
 class Client:
     """`serve()` runs the connection to its end; `deliver()` is called for every frame of a subscribed stream."""
 
-    def __init__(self, desk: Desk, terms: Terms, changed: Callable[[Client], None], notice: Callable[[], str]) -> None:
+    def __init__(self, desk: Desk, terms: Terms, house: Landlord) -> None:
         self.desk = desk
         self.half_open = False
         self.end = ""  # why the connection ended, once it has
         self.gone = asyncio.Event()
         self._terms = terms
-        self._changed = changed
-        self._notice = notice
+        self._house = house
         self._queue: deque[str | _Pause | Close] = deque()
         self._filled = asyncio.Event()
         self._held: dict[str, str] = {}
@@ -64,6 +80,8 @@ class Client:
 
     def deliver(self, name: str, frame: Frame, rules: Sequence[Rule]) -> None:
         text = self.desk.envelope(name, frame)
+        if not text:
+            return
         if not rules:
             self._push_in_order(name, text)
             return
@@ -81,6 +99,8 @@ class Client:
                 self.half_open = True
             elif rule.fault == "close":
                 self.close(rule.code, rule.reason)
+            elif rule.fault == "checksum":
+                text = self.desk.spoil(text)
             elif rule.fault == "reorder" and copies:
                 self._held[name] = text
                 copies = 0
@@ -121,8 +141,10 @@ class Client:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         await self._ws.prepare(request)
         self._transport = request.transport
-        self._changed(self)
-        loops = [asyncio.create_task(loop) for loop in (self._read(), self._send(), self._ping(), self._expire())]
+        self._house.subscribed(self)
+        self._do(self.desk.opened(self._house.now_ms()))
+        works = (self._read(), self._send(), self._ping(), self._expire(), self._tick())
+        loops = [asyncio.create_task(work) for work in works]
         try:
             done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -183,17 +205,27 @@ class Client:
 
     def _answer(self, text: str) -> None:
         before = dict(self.desk.subscriptions)
-        commands = self.desk.receive(text)
-        if self.desk.subscriptions != before:
-            self._changed(self)
+        commands = self.desk.receive(text, self._house.now_ms())
+        after = self.desk.subscriptions
+        if after != before:
+            for name in before.keys() - after.keys():
+                self._held.pop(name, None)
+            self._house.subscribed(self)
+        self._do(commands)
+
+    def _do(self, commands: Sequence[Command]) -> None:
         for command in commands:
             if isinstance(command, Send):
                 self._push(command.text)
+            elif isinstance(command, Tell):
+                self._house.send(self, command.name, command.frame)
             else:
                 self.close(command.code, command.reason)
 
     def _too_fast(self) -> bool:
         """Every inbound frame counts: JSON, PING and unasked PONG."""
+        if not self._terms.limits.inbound_per_s:
+            return False
         now = monotonic()
         self._inbound.append(now)
         while self._inbound[0] <= now - 1.0:
@@ -203,7 +235,7 @@ class Client:
     async def _ping(self) -> None:
         """PING on schedule; a client whose PONG with the same payload is overdue is cut."""
         limits, scale = self._terms.limits, self._terms.time_scale
-        while True:
+        while limits.ping_s:
             await asyncio.sleep(limits.ping_s / scale)
             now = monotonic()
             if self._asked and now - min(self._asked.values()) > limits.pong_s / scale and not self.half_open:
@@ -214,13 +246,25 @@ class Client:
                 payload = os.urandom(8).hex().encode()
                 self._asked[payload] = now
                 await self._ws.ping(payload)
+        await asyncio.Event().wait()
+
+    async def _tick(self) -> None:
+        """What the venue says or does by the clock of the connection."""
+        begun, scale = monotonic(), self._terms.time_scale
+        while self.desk.tick_ms:
+            await asyncio.sleep(self.desk.tick_ms / 1000 / scale)
+            if not self.half_open:
+                self._do(self.desk.due(int((monotonic() - begun) * 1000 * scale)))
+        await asyncio.Event().wait()
 
     async def _expire(self) -> None:
         """The end of a connection's allowed life, announced where the venue does so."""
         limits, scale = self._terms.limits, self._terms.time_scale
+        if not limits.lifetime_s:
+            await asyncio.Event().wait()
         await asyncio.sleep((limits.lifetime_s - limits.notice_s) / scale)
         if limits.notice_s and not self.half_open:
-            self._push(self._notice())
+            self._push(self.desk.notice(self._house.now_ms()))
             await asyncio.sleep(limits.notice_s / scale)
         self.close(1001, "lifetime")
         await asyncio.Event().wait()

@@ -20,7 +20,18 @@ import msgspec
 import yaml
 
 FaultKind = Literal[
-    "drop", "duplicate", "reorder", "delay", "stale_snapshot", "silent", "half_open", "close", "garbage", "http"
+    "drop",
+    "duplicate",
+    "reorder",
+    "delay",
+    "stale_snapshot",
+    "silent",
+    "half_open",
+    "close",
+    "garbage",
+    "http",
+    "checksum",
+    "restart",
 ]
 LASTING = frozenset({"silent"})  # these go on for ever unless `for` says otherwise
 ON_REST = frozenset({"stale_snapshot", "http"})
@@ -41,6 +52,7 @@ class FaultError(ValueError):
     """A fault description that cannot be used: says which one, which field, what was expected."""
 
 
+# `checksum`: that of the frame is wrong. `restart`: the service behind the symbol's book begins anew after the frame.
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"lasts": "for"}):
     """One fault as written. Durations are texts such as `500ms` or `10s`."""
 

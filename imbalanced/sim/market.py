@@ -38,12 +38,13 @@ class Spec:
 
 
 class Change(NamedTuple):
-    """A level was set to `lots` in all (0 = gone). Ids rise by exactly one."""
+    """A level was set from `was` to `lots` in all (0 = gone). Ids rise by exactly one."""
 
     id: int
     side: BookSide
     tick: int
     lots: int
+    was: int
 
 
 class Trade(NamedTuple):
@@ -107,6 +108,19 @@ class Ladder:
             del self._lots[tick]
             del self._keys[bisect_left(self._keys, key)]
 
+    def rank(self, tick: int) -> int:
+        """The better a tick, the higher."""
+        return tick * self._sign
+
+    def edge(self, limit: int) -> float:
+        """The rank of the last of the best `limit` levels (0 = all); minus infinity while there are fewer."""
+        return self._keys[-limit] if 0 < limit <= len(self._keys) else float("-inf")
+
+    def between(self, low: float, high: float) -> list[Level]:
+        """The levels of ranks from `low` to below `high`."""
+        keys = self._keys[bisect_left(self._keys, low) : bisect_left(self._keys, high)]
+        return [(key * self._sign, self._lots[key * self._sign]) for key in keys]
+
     def levels(self, limit: int | None = None) -> list[Level]:
         """(tick, lots), best first."""
         count = len(self._keys) if limit is None else min(max(0, limit), len(self._keys))
@@ -139,6 +153,10 @@ class Market:
     def asks(self, limit: int | None = None) -> list[Level]:
         """The true asks as of `last_id`, best first."""
         return self._asks.levels(limit)
+
+    def ladder(self, side: BookSide) -> Ladder:
+        """One side as it is; to be read only."""
+        return self._bids if side == "bid" else self._asks
 
     @property
     def touch(self) -> tuple[Level, Level]:
@@ -321,11 +339,12 @@ class Market:
 
     def _set(self, ladder: Ladder, tick: int, lots: int) -> None:
         lots = max(0, lots)
-        if ladder.lots(tick) == lots:
+        was = ladder.lots(tick)
+        if was == lots:
             return
         ladder.put(tick, lots)
         self.last_id += 1
-        self._changes.append(Change(self.last_id, ladder.side, tick, lots))
+        self._changes.append(Change(self.last_id, ladder.side, tick, lots, was))
 
     def _take(self, ms: int) -> Action:
         action = Action(ms, tuple(self._changes), tuple(self._trades))

@@ -2,27 +2,70 @@
 
 A venue is pure text in, text out: it opens no socket and reads no clock. `server.py` owns sockets and time; a `Feed`
 (`synthetic.py`, `capture.py`) owns the data. Only the files of a venue know its words.
+
+A shell (sockets, or a simulated network) does this with a desk: `opened` once, `receive` for every text of the client,
+`due` every `tick_ms` of the connection's life, and `envelope` for every frame of a stream in `subscriptions`. What a
+desk answers goes out in order, before any frame that the feed makes afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
-from imbalanced.sim.market import BookSide, Level, Trade
+from imbalanced.sim.wire import (
+    ALL_SYMBOLS,
+    BOOKS,
+    Batch,
+    Changes,
+    Image,
+    Listing,
+    Mark,
+    Order,
+    OrderChanges,
+    Resting,
+    Stream,
+    StreamKind,
+    Touched,
+    Wire,
+    fixed,
+)
 
-StreamKind = Literal["depth", "trade", "agg_trade", "bbo", "mark", "liquidation"]
-ALL_SYMBOLS = "*"
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One flow of frames. `symbol` is the venue's own, or ALL_SYMBOLS. `interval_ms` 0 = as it happens."""
-
-    symbol: str
-    kind: StreamKind
-    interval_ms: int = 0
+__all__ = [
+    "ALL_SYMBOLS",
+    "BOOKS",
+    "Answer",
+    "Batch",
+    "Changes",
+    "Close",
+    "Command",
+    "Desk",
+    "Feed",
+    "Frame",
+    "Image",
+    "Limits",
+    "Listing",
+    "Mark",
+    "Meter",
+    "Order",
+    "OrderChanges",
+    "Player",
+    "Recorded",
+    "RecordedFrame",
+    "RecordedInfo",
+    "RecordedSnapshot",
+    "Request",
+    "Resting",
+    "Send",
+    "SimVenue",
+    "Stream",
+    "StreamKind",
+    "Tell",
+    "Touched",
+    "Wire",
+    "fixed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,98 +78,23 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """An instrument. Prices on the wire are `tick * tick_units` counted in 10**-price_decimals, sizes alike."""
-
-    symbol: str  # the venue's own id
-    unified: str
-    base: str
-    quote: str
-    tick_units: int
-    price_decimals: int
-    lot_units: int
-    size_decimals: int
-    start_tick: int = 1
-    contract_size: int = 0  # quote units per contract of an inverse contract, 0 otherwise
-
-    def price(self, tick: int) -> str:
-        return fixed(tick * self.tick_units, self.price_decimals)
-
-    def size(self, lots: int) -> str:
-        return fixed(lots * self.lot_units, self.size_decimals)
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """What the venue demands of a connection and of an IP address. Seconds of venue time."""
 
-    ping_s: float
+    ping_s: float  # 0 = it sends no PING
     pong_s: float
-    lifetime_s: float
+    lifetime_s: float  # 0 = for ever
     notice_s: float  # a shutdown notice comes so long before the end; 0 = none
-    inbound_per_s: int
+    inbound_per_s: int  # 0 = as many as one likes
     max_streams: int
     weight_per_minute: int
-
-
-@dataclass(slots=True)
-class Batch:
-    """Book changes netted over one interval: the first and last id in it, the last id before it."""
-
-    previous_id: int
-    first_id: int
-    last_id: int
-    ms: int  # engine time of the last change
-    bids: dict[int, int] = field(default_factory=dict)
-    asks: dict[int, int] = field(default_factory=dict)
-
-    def put(self, side: BookSide, tick: int, lots: int) -> None:
-        (self.bids if side == "bid" else self.asks)[tick] = lots
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A whole book as of `last_id`, best levels first. `ms` is engine time."""
-
-    last_id: int
-    ms: int
-    bids: Sequence[Level]
-    asks: Sequence[Level]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Mark and index price in ticks (fractions allowed), funding as a fraction per interval."""
-
-    price: float
-    index: float
-    funding: float
-    next_funding_ms: int
-
-
-class Wire(Protocol):
-    """The venue's texts for what a market says. `sent_ms` is the push time."""
-
-    @property
-    def intervals(self) -> Sequence[int]:
-        """Of the book streams, ms."""
-        ...
-
-    def update_id(self, id: int) -> int: ...
-    def depth(self, listing: Listing, batch: Batch, sent_ms: int) -> str: ...
-    def snapshot(self, listing: Listing, image: Image, sent_ms: int) -> str: ...
-    def trades(self, listing: Listing, trade: Trade, ms: int, sent_ms: int) -> Sequence[str]: ...
-    def agg_trade(self, listing: Listing, trade: Trade, ms: int, sent_ms: int) -> str: ...
-    def bbo(self, listing: Listing, image: Image, sent_ms: int) -> str: ...
-    def mark(self, listing: Listing, mark: Mark, sent_ms: int) -> str: ...
-    def liquidation(self, listing: Listing, trade: Trade, ms: int, sent_ms: int) -> str: ...
-    def info(self, listings: Sequence[Listing], sent_ms: int) -> str: ...
 
 
 class Feed(Protocol):
     """What a venue's answers are made of: a synthetic market or a recording."""
 
     def info(self, now_ms: int) -> str: ...
+    def listings(self) -> Sequence[Listing]: ...
     def listing(self, symbol: str) -> Listing | None:
         """By the venue's symbol; None when the venue does not list it."""
         ...
@@ -143,6 +111,10 @@ class Feed(Protocol):
         """Open contracts as size text; None where the feed has none."""
         ...
 
+    def begin(self, stream: Stream, now_ms: int) -> Frame | None:
+        """What a new subscriber of this flow is told first, level with the flow's last frame; None for nothing."""
+        ...
+
     def resolve(self, stream: Stream) -> Stream | None:
         """The flow that serves a request for `stream`; None when nothing does."""
         ...
@@ -150,8 +122,13 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
+    """An HTTP request; `host` is what the client calls us (name and port)."""
+
     path: str
     query: Mapping[str, str]
+    method: str = "GET"
+    body: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,27 +149,52 @@ class Close:
     reason: str = ""
 
 
-Command = Send | Close
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """A frame of the subscription `name` out of turn, such as its first image; faults hit it as any other."""
+
+    name: str
+    frame: Frame
+
+
+Command = Send | Tell | Close
 
 
 class Desk(Protocol):
     """One client's conversation."""
 
     @property
+    def tick_ms(self) -> int:
+        """How often `due` wants to be called; 0 = never."""
+        ...
+
+    @property
     def subscriptions(self) -> Mapping[str, Stream | None]:
         """Stream names as the client wrote them; None = acknowledged, but never served on this socket."""
         ...
 
-    def receive(self, text: str) -> Sequence[Command]:
+    def opened(self, now_ms: int) -> Sequence[Command]:
+        """What the venue says first, on a new connection."""
+        ...
+
+    def receive(self, text: str, now_ms: int) -> Sequence[Command]:
         """A text frame of the client; what to answer. May change `subscriptions`."""
         ...
 
+    def due(self, alive_ms: int) -> Sequence[Command]:
+        """What is to be said by the clock. `alive_ms`: of the venue's time since the connection was opened."""
+        ...
+
     def envelope(self, name: str, frame: Frame) -> str:
-        """The text to send to a client that subscribed to `name`."""
+        """The text to send to a client that subscribed to `name`; empty where this client is not told."""
         ...
 
     def notice(self, now_ms: int) -> str:
         """The frame that announces the end of the connection."""
+        ...
+
+    def spoil(self, text: str) -> str:
+        """A frame with a wrong checksum in it; unchanged where it has none."""
         ...
 
 
@@ -235,9 +237,13 @@ class SimVenue(Protocol):
         """The name of the book stream a snapshot request belongs to; None when it asks for something else."""
         ...
 
-    def connect(self, path: str, query: Mapping[str, str]) -> Desk | None:
+    def connect(self, path: str, query: Mapping[str, str], feed: Feed) -> Desk | None:
         """None when there is no such endpoint."""
         ...
+
+
+class Player(SimVenue, Protocol):
+    """A venue whose recordings can be played as well."""
 
     def recorded(self, url: str, text: str) -> Recorded | None:
         """What an inbound record of a capture is; None for acks and what this venue cannot play."""
@@ -275,11 +281,3 @@ class Meter:
             return 0
         left_ms = (minute + 1) * self._minute_ms - now_ms
         return max(1, -int(-left_ms // 1000))
-
-
-def fixed(units: int, decimals: int) -> str:
-    """`units` counted in 10**-decimals as plain decimal text with exactly `decimals` places."""
-    if decimals == 0:
-        return str(units)
-    scale = 10**decimals
-    return f"{units // scale}.{units % scale:0{decimals}d}"

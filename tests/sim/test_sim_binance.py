@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from imbalanced.sim import SIMS
+from imbalanced.sim import PLAYERS
 from imbalanced.sim.binance import BINANCE, BINANCE_COINM, BINANCE_USDM
 from imbalanced.sim.binance_info import LINEAR, guess, split
 from imbalanced.sim.market import Trade
@@ -43,13 +43,13 @@ def ask(venue: SimVenue, path: str, /, *, budget: int = 6000, **query: str) -> A
 
 
 def open_desk(venue: SimVenue, path: str, **query: str) -> Desk:
-    desk = venue.connect(path, query)
+    desk = venue.connect(path, query, feed(venue))
     assert desk is not None
     return desk
 
 
 def say(desk: Desk, text: str) -> str:
-    (command,) = desk.receive(text)
+    (command,) = desk.receive(text, NOW)
     assert isinstance(command, Send)
     return command.text
 
@@ -87,7 +87,7 @@ def test_spot_and_coinm_sockets_serve_everything_unrouted() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/wss", "/public", "/private/ws", "/market", "/stream/btcusdt@depth"])
 def test_there_are_no_other_endpoints(path: str) -> None:
-    assert BINANCE_USDM.connect(path, {}) is None
+    assert BINANCE_USDM.connect(path, {}, feed(BINANCE_USDM)) is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_nonsense_is_answered_by_error_codes() -> None:
 
 def test_more_streams_than_allowed_are_refused() -> None:
     names = [f"sym{number}usdt@depth" for number in range(201)]
-    assert BINANCE_USDM.connect("/stream", {"streams": "/".join(names)}) is None
+    assert BINANCE_USDM.connect("/stream", {"streams": "/".join(names)}, feed(BINANCE_USDM)) is None
     desk = open_desk(BINANCE_USDM, "/public/stream", streams="/".join(names[:200]))
     assert "too many streams" in say(desk, '{"method":"SUBSCRIBE","params":["btcusdt@depth"],"id":1}')
     assert len(desk.subscriptions) == 200
@@ -295,7 +295,7 @@ def test_recorded_frames_are_recognised() -> None:
 
 
 def test_every_simulated_venue_answers_what_the_seam_asks() -> None:
-    for id_, venue in SIMS.items():
+    for id_, venue in PLAYERS.items():
         assert venue.id == id_
         fed = feed(venue)
         symbols = [entry["symbol"] for entry in json.loads(fed.info(NOW))["symbols"]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imbalanced.sim import SIMS
+from imbalanced.sim import PLAYERS
 from imbalanced.sim.capture import CaptureError, load, records
 from imbalanced.sim.venue import Stream
 
@@ -118,7 +118,7 @@ async def test_a_symbol_without_a_snapshot_is_an_error_and_others_are_not_listed
 
 
 async def test_a_recorded_instrument_list_is_cut_down_to_the_recording(simulate: Any, get: Any, tmp_path: Path) -> None:
-    venue = SIMS["binance_usdm"]
+    venue = PLAYERS["binance_usdm"]
     info = venue.wire.info(venue.listings(["BTC/USDT", "ETH/USDT", "SOL/USDT"]), 1)
     line = http(9.0, "", info) | {"url": "https://fapi.binance.com/fapi/v1/exchangeInfo"}
     running = await simulate(capture=write(tmp_path / "listed.jsonl.gz", [line, *RECORDS]))
@@ -135,7 +135,7 @@ async def test_a_stale_snapshot_of_a_recording_is_older_than_its_stream(simulate
 
 
 def test_streams_are_matched_by_symbol_and_kind(tape: Path) -> None:
-    played = load(tape, SIMS)["binance_usdm"]
+    played = load(tape, PLAYERS)["binance_usdm"]
     assert played.resolve(Stream("BTCUSDT", "depth", 250)) == Stream("BTCUSDT", "depth", 0)
     assert played.resolve(Stream("BTCUSDT", "agg_trade")) == Stream("BTCUSDT", "trade")
     assert played.resolve(Stream("BTCUSDT", "bbo")) is None
@@ -146,7 +146,7 @@ def broken(tmp_path: Path, text: str) -> str:
     path = tmp_path / "broken.jsonl.gz"
     path.write_bytes(gzip.compress((json.dumps(RECORDS[0]) + "\n" + text).encode()))
     with pytest.raises(CaptureError) as refused:
-        load(path, SIMS)
+        load(path, PLAYERS)
     return str(refused.value)
 
 
@@ -156,7 +156,7 @@ def test_broken_records_are_named_by_number(tmp_path: Path) -> None:
     assert broken(tmp_path, "{}") == "broken.jsonl.gz: record 1: field `venue` is None, expected text"
     assert "record 1: field `ts` is 'now'" in broken(tmp_path, json.dumps(RECORDS[1] | {"ts": "now"}))
     foreign = broken(tmp_path, json.dumps(RECORDS[1] | {"venue": "mtgox"}))
-    assert foreign.startswith("broken.jsonl.gz: record 1: venue 'mtgox' has no simulator (binance, ")
+    assert foreign.startswith("broken.jsonl.gz: record 1: venue 'mtgox' has no player (binance, ")
     no_frame = broken(tmp_path, json.dumps(RECORDS[1] | {"data": "not json"}))
     assert "record 1: no binance_usdm frame" in no_frame
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 async def test_it_prints_one_line_serves_and_ends_well(tmp_path: Path, number: signal.Signals) -> None:
     faults = tmp_path / "faults.yaml"
     faults.write_text("- {fault: drop, venue: binance, after: 1}\n")
-    options = ["--venue", "binance", "--venue", "binance_usdm", "--symbols", "BTC/USDT", "--faults", str(faults)]
+    options = ["--venue", "binance", "okx", "--venue", "binance_usdm", "--symbols", "BTC/USDT", "--faults", str(faults)]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -34,7 +34,7 @@ async def test_it_prints_one_line_serves_and_ends_well(tmp_path: Path, number: s
     )
     assert process.stdout is not None
     line = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
-    assert list(line["venues"]) == ["binance", "binance_usdm"]
+    assert list(line["venues"]) == ["binance", "binance_usdm", "okx"]
     where = line["venues"]["binance"]
     async with aiohttp.ClientSession() as session:
         async with session.get(where["rest"] + "/api/v3/ping") as answer:
@@ -53,6 +53,9 @@ async def test_it_prints_one_line_serves_and_ends_well(tmp_path: Path, number: s
     ("options", "said"),
     [
         ([], "give --venue"),
+        (["--capture", "x.gz", "okx"], "venues follow --venue, not okx"),
+        (["--venue", "okx", "mtgox"], "venue 'mtgox' has no simulator"),
+        (["--venue", "okx", "kraken", "--faults", "CHECKSUM"], "`checksum` for 'okx': none of okx, kraken sends one"),
         (["--venue", "mtgox"], "venue 'mtgox' has no simulator"),
         (["--venue", "binance", "--symbols", "BTCUSDT"], "expected BASE/QUOTE"),
         (["--venue", "binance", "--faults", "missing.yaml"], "missing.yaml"),
@@ -60,7 +63,11 @@ async def test_it_prints_one_line_serves_and_ends_well(tmp_path: Path, number: s
         (["--venue", "binance", "--speed", "-1"], "--speed"),
     ],
 )
-def test_wrong_usage_is_exit_2_with_the_reason(options: list[str], said: str) -> None:
+def test_wrong_usage_is_exit_2_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "CHECKSUM").write_text("- {fault: checksum, venue: okx}\n")
     result = CliRunner().invoke(sim_command, options)
     assert result.exit_code == 2
     assert said in result.output

@@ -1,0 +1,261 @@
+"""One venue of a world: its true books, who is connected, and what it answers.
+
+The words are those of the simulated venue behind the seam (``sim/venue.py``), whatever it is; here it gets books that
+are small and known, and sockets that are none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from imbalanced.sim.venue import Frame, Meter, Request
+from imbalanced.sim.wire import BOOKS, Image
+from imbalanced.sim.worlds import faults
+from imbalanced.sim.worlds.books import TrueBook
+from imbalanced.sim.worlds.network import Socket, Told
+from imbalanced.sim.worlds.oracle import Violated
+from imbalanced.sim.worlds.stage import S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imbalanced.sim.market import Trade
+    from imbalanced.sim.venue import Desk, SimVenue
+    from imbalanced.sim.wire import Listing, Stream
+    from imbalanced.sim.worlds.books import Turn
+    from imbalanced.sim.worlds.hands import Link
+    from imbalanced.sim.worlds.stage import Stage
+
+HOST = "venue.invalid"
+TRADES = ("trade", "agg_trade")
+
+
+class Answered(NamedTuple):
+    """What a REST call brings. ``after_ns``: the answer's own delay on top of the way."""
+
+    status: int
+    body: bytes
+    retry_after_s: float = 0.0
+    after_ns: int = 0
+
+
+class Floor:
+    """The true books as what a simulated venue's answers are made of (its ``Feed``)."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.first: dict[str, Told] = {}
+        self.fault = ""  # of the call that is being answered
+
+    def info(self, now_ms: int) -> str:
+        raise NotImplementedError("the product is told of instruments by the world")
+
+    def listings(self) -> Sequence[Listing]:
+        return [book.listing for book in self._exchange.books.values()]
+
+    def listing(self, symbol: str) -> Listing | None:
+        book = self._exchange.books.get(symbol)
+        return None if book is None else book.listing
+
+    def snapshot(self, symbol: str, limit: int, now_ms: int) -> str | None:
+        book, weather = self._exchange.books[symbol], self._exchange.stage.weather
+        image = book.snapshot()
+        if self.fault == "old_answer" and book.old_snapshot is not None:
+            image = book.old_snapshot
+            weather.done(self.fault)
+        elif self.fault == "empty_answer":
+            image = Image(image.last_id, image.ms, [], [])
+            weather.done(self.fault)
+        return self._exchange.venue.wire.snapshot(book.listing, image, now_ms)
+
+    def stale_snapshot(self, symbol: str, limit: int, now_ms: int) -> str | None:
+        return None
+
+    def open_interest(self, symbol: str, now_ms: int) -> str | None:
+        return None
+
+    def begin(self, stream: Stream, now_ms: int) -> Frame | None:
+        """The whole book in band, level with the flow; of everything else nothing."""
+        if stream.kind not in ("book", "image"):
+            return None
+        exchange, weather = self._exchange, self._exchange.stage.weather
+        book = exchange.books[stream.symbol]
+        if book.changed:
+            exchange.tell(book)
+        image, fault, wire = book.image(), weather.of_image(), exchange.venue.wire
+        if fault == "old_image" and book.old is not None:
+            image = book.old
+            weather.done(fault)
+        self.first[stream.symbol] = Told(stream.symbol, image.last_id)
+        return Frame(stream, wire.image(book.listing, stream, image, image.ms))
+
+    def resolve(self, stream: Stream) -> Stream | None:
+        return stream
+
+
+class Exchange:
+    """``interval_ns`` is the mean time between two happenings of one symbol; ``levels`` a side of its books at most."""
+
+    def __init__(self, stage: Stage, venue: SimVenue, symbols: Sequence[str], levels: int, interval_ns: int) -> None:
+        self.stage = stage
+        self.venue = venue
+        self.sockets: list[Socket] = []
+        self.books: dict[str, TrueBook] = {}
+        self.down = False
+        self.refusing_s = 0.0
+        self.interval_ns = interval_ns
+        self._floor = Floor(self)
+        self._meter = Meter(venue.limits.weight_per_minute)
+        for listing in venue.listings(symbols):
+            book = self.books[listing.symbol] = TrueBook(venue.id, listing, venue.wire, levels, stage.rng)
+            self._later(book)
+
+    # -- the markets ---------------------------------------------------------------------------------------------------
+
+    def _later(self, book: TrueBook) -> None:
+        self.stage.after(int(self.interval_ns * self.stage.rng.uniform(0.5, 1.5)), self._turn, book)
+
+    def _turn(self, book: TrueBook) -> None:
+        for _ in range(self.stage.rng.randint(1, 3)):
+            trade = book.move()
+            if trade is not None:
+                self._traded(book, trade)
+        if self.stage.rng.random() < 0.85:
+            self.tell(book)
+        self._later(book)
+
+    def _traded(self, book: TrueBook, trade: Trade) -> None:
+        wire, now_ms = self.venue.wire, self.stage.venue_ms
+        for socket, name, stream in self._takers("trade", book):
+            if stream.kind == "trade":
+                texts = wire.trades(book.listing, trade, now_ms, now_ms)
+            else:
+                texts = [wire.agg_trade(book.listing, trade, now_ms, now_ms)]
+            for text in texts:
+                socket.push(socket.desk.envelope(name, Frame(stream, text)))
+
+    def tell(self, book: TrueBook) -> None:
+        """The message of what changed, to whom it concerns."""
+        if book.changed:
+            turn = book.turn(self.stage.venue_ms)
+            for socket, name, stream in self._takers("book", book):
+                text = self._text(book, turn, stream)
+                socket.push(socket.desk.envelope(name, Frame(stream, text)), Told(book.symbol, turn.written))
+
+    def _text(self, book: TrueBook, turn: Turn, stream: Stream) -> str:
+        wire = self.venue.wire
+        if stream.kind == "depth":
+            return wire.depth(book.listing, turn.batch(), turn.ms)
+        if stream.kind == "image":
+            return wire.image(book.listing, stream, book.image(), turn.ms)
+        top = book.image(levels=wire.checksum_levels)
+        return wire.changes(book.listing, stream, turn.told(top), turn.ms)
+
+    def _takers(self, what: str, book: TrueBook) -> list[tuple[Socket, str, Stream]]:
+        key = (what, book.symbol)
+        return [
+            (socket, *socket.flows[key])
+            for socket in self.sockets
+            if key in socket.flows and socket.serves(book.symbol)
+        ]
+
+    # -- sockets -------------------------------------------------------------------------------------------------------
+
+    def connect(self, link: Link, url: str) -> Socket | None:
+        """A socket for this link; None where there is no such endpoint."""
+        parts = urlsplit(url)
+        desk = self.venue.connect(parts.path, dict(parse_qsl(parts.query)), self._floor)
+        if desk is None:
+            return None
+        socket = Socket(self, link, desk)
+        self.sockets.append(socket)
+        return socket
+
+    def left(self, socket: Socket) -> None:
+        """It is served no more."""
+        if socket in self.sockets:
+            self.sockets.remove(socket)
+
+    def flows(self, desk: Desk) -> dict[tuple[str, str], tuple[str, Stream]]:
+        """What of this world a desk is subscribed to."""
+        found: dict[tuple[str, str], tuple[str, Stream]] = {}
+        for name, stream in desk.subscriptions.items():
+            if stream is not None and (stream.kind in BOOKS or stream.kind in TRADES):
+                found["book" if stream.kind in BOOKS else "trade", stream.symbol] = (name, stream)
+        return found
+
+    def told_first(self, stream: Stream) -> Told | None:
+        """What the first frame of a book shows."""
+        return self._floor.first.get(stream.symbol) if stream.kind in BOOKS else None
+
+    def heard(self, times_ns: list[int]) -> None:
+        """One more message of a client: more than the venue allows in a second is our fault."""
+        most = self.venue.limits.inbound_per_s
+        times_ns[:] = [at for at in times_ns if at > self.stage.now_ns - S]
+        times_ns.append(self.stage.now_ns)
+        if most and len(times_ns) > most:
+            raise Violated(f"{self.venue.id}: {len(times_ns)} messages in one second, {most} are allowed")
+
+    # -- REST ----------------------------------------------------------------------------------------------------------
+
+    def answer(self, url: str, method: str) -> Answered:
+        """What this call brings, with what befalls it."""
+        rng, weather = self.stage.rng, self.stage.weather
+        kind = weather.of_call()
+        if self.down:
+            return Answered(503, b"<html>Service Unavailable</html>")
+        if kind in faults.REFUSALS:
+            weather.done(kind)
+            return _refused(kind, self.stage)
+        self._floor.fault = kind
+        answer = self.venue.rest(request(url, method), self._floor, self._meter, self.stage.venue_ms)
+        if answer.status == 429:
+            raise Violated(f"{self.venue.id}: more calls than its budget allows: {answer.text}")
+        body = answer.text.encode()
+        if kind == "garbage_answer":
+            weather.done(kind)
+            return Answered(answer.status, faults.garbled(body, rng))
+        if kind == "slow":
+            weather.done(kind)
+            return Answered(answer.status, body, after_ns=rng.randrange(9 * S))
+        return Answered(answer.status, body)
+
+    # -- what happens to it --------------------------------------------------------------------------------------------
+
+    def restart(self, *, farewell: bool) -> None:
+        """Other books with other ids; without a farewell the sockets stay open as if nothing had been."""
+        if farewell:
+            for socket in tuple(self.sockets):
+                socket.cut(1001, "closed_by_peer")
+        for book in self.books.values():
+            book.restart()
+
+    def renumber(self) -> bool:
+        """The ids of one flow go on somewhere else, by the venue's own rules; whether it has such."""
+        book, wire = self.stage.rng.choice(list(self.books.values())), self.venue.wire
+        if wire.restart == "lower":
+            book.lower_ids()
+            return True
+        if wire.restart == "image" and book.begin_again():
+            turn = book.turn(self.stage.venue_ms)
+            for socket, name, stream in self._takers("book", book):
+                text = wire.image(book.listing, stream, book.image(), turn.ms)
+                socket.push(socket.desk.envelope(name, Frame(stream, text)), Told(book.symbol, turn.written))
+            return True
+        return False
+
+
+def request(url: str, method: str = "GET") -> Request:
+    """A call as the seam wants it."""
+    parts = urlsplit(url)
+    return Request(parts.path, dict(parse_qsl(parts.query)), method=method, host=HOST)
+
+
+def _refused(kind: str, stage: Stage) -> Answered:
+    if kind == "server_error":
+        return Answered(stage.rng.choice((500, 502, 503)), stage.rng.choice((b"", b"<html>502</html>", b'{"code":-1}')))
+    if kind == "timeout":
+        return Answered(200, b"", after_ns=60 * S)
+    status = 418 if kind == "teapot" else 429
+    return Answered(status, b'{"code":-1003,"msg":"Way too many requests"}', float(stage.rng.choice((0, 2, 8, 20))))

@@ -1,0 +1,171 @@
+"""One socket between a venue and the hands: messages take their time, and what befalls them befalls them here.
+
+The way down is in order, as TCP is: a message that is late holds up those behind it, and then all come with one receive
+time (one read). What is dropped, doubled or overtaken was so at the venue already.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from imbalanced.sim.venue import Close, Send, Tell
+from imbalanced.sim.worlds import faults
+from imbalanced.sim.worlds.stage import MS, S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imbalanced.sim.venue import Command, Desk
+    from imbalanced.sim.wire import Stream
+    from imbalanced.sim.worlds.exchange import Exchange
+    from imbalanced.sim.worlds.hands import Link
+
+LEAST_TICK_NS = 2 * S  # a venue's clock is looked at no oftener: nothing here hangs on less
+_DIGIT = re.compile(r"\d")
+_TIME = re.compile(r"\b17\d{11}(\d{3}|\d{6})?\b")
+_LEVELS = '"bids"'
+
+
+class Told(NamedTuple):
+    """Whose book as of what a message shows; ``version`` is a key of :attr:`TrueBook.as_of`."""
+
+    symbol: str
+    version: int
+
+
+class Socket:
+    """Both ends of one connection. ``silent`` symbols are subscribed and not served (empty text: all of them)."""
+
+    def __init__(self, exchange: Exchange, link: Link, desk: Desk) -> None:
+        self.link = link
+        self.open = True
+        self.half_open = False
+        self.silent: set[str] = set()
+        self.flows: dict[tuple[str, str], tuple[str, Stream]] = {}
+        self.desk = desk
+        self._exchange = exchange
+        self._stage = exchange.stage
+        self._latency_ns = exchange.stage.rng.randrange(1, 60) * MS
+        self._last_ns = 0
+        self._opened_ns = exchange.stage.now_ns
+        self._inbound_ns: list[int] = []
+
+    def begin(self) -> None:
+        """What the venue says first; from now on its clock runs."""
+        self.obey(self.desk.opened(self._stage.venue_ms))
+        if self.desk.tick_ms:
+            self._stage.after(LEAST_TICK_NS, self._tick)
+
+    # -- up ------------------------------------------------------------------------------------------------------------
+
+    def send(self, text: str) -> None:
+        """A text of the client; a PING where it is empty."""
+        self._stage.after(self._latency_ns, self._reach, text)
+
+    def _reach(self, text: str) -> None:
+        if not self.open or self.half_open or not text:
+            return
+        self._exchange.heard(self._inbound_ns)
+        commands = self.desk.receive(text, self._stage.venue_ms)
+        self.flows = self._exchange.flows(self.desk)
+        self.obey(commands)
+
+    def _tick(self) -> None:
+        if self.open and not self.half_open:
+            self.obey(self.desk.due((self._stage.now_ns - self._opened_ns) // MS))
+            self._stage.after(max(LEAST_TICK_NS, self.desk.tick_ms * MS), self._tick)
+
+    # -- down ----------------------------------------------------------------------------------------------------------
+
+    def obey(self, commands: Sequence[Command]) -> None:
+        """What the venue wants to be done with this socket."""
+        for command in commands:
+            if isinstance(command, Send):
+                self.push(command.text)
+            elif isinstance(command, Tell):
+                if self.serves(command.frame.stream.symbol):
+                    text = self.desk.envelope(command.name, command.frame)
+                    self.push(text, self._exchange.told_first(command.frame.stream))
+            elif isinstance(command, Close):
+                self.cut(command.code, "closed_by_peer" if command.code != faults.ABNORMAL else "connection_lost")
+
+    def serves(self, symbol: str) -> bool:
+        """Whether anything of this symbol goes by this socket."""
+        return not self.silent or not ("" in self.silent or symbol in self.silent)
+
+    def push(self, text: str, told: Told | None = None) -> None:
+        """A message of the venue, and whatever the weather does to it."""
+        if not self.open or self.half_open:
+            return
+        weather, rng = self._stage.weather, self._stage.rng
+        kind = weather.of_message()
+        at_ns = max(self._last_ns, self._stage.now_ns + self._latency_ns)
+        data, target, done = text.encode(), self, True
+        if kind == "drop":
+            weather.done(kind)
+            return
+        if kind == "duplicate":
+            again_ns = at_ns + rng.choice((0, rng.randrange(3 * S)))
+            self._stage.at(again_ns, self._arrive, data, told)
+        elif kind == "reorder":
+            weather.done(kind)
+            self._stage.at(at_ns + rng.randrange(1, 3 * S), self._arrive, data, told)
+            return
+        elif kind in ("delay", "split"):
+            at_ns = max(at_ns, self._stage.now_ns + rng.randrange(1, (5_000 if kind == "delay" else 90) * MS))
+        elif kind == "garbage":
+            data, told = faults.garbled(data, rng), None
+        elif kind == "crossed_wires":
+            others = [one for one in self._exchange.sockets if one is not self and not one.half_open]
+            done = bool(others)
+            target = rng.choice(others) if others else self
+        elif kind == "wrong_time":
+            data = _TIME.sub(lambda found: "9" * rng.choice((14, 18, 25)), text, count=1).encode()
+            done = data != text.encode()
+        elif kind == "wrong_checksum":
+            data = self.desk.spoil(text).encode()
+            done = data != text.encode()
+        elif kind == "wrong_digit":
+            data = self._with_a_wrong_digit(text).encode()
+            done = data != text.encode()
+        if kind and done:
+            weather.done(kind)
+        self._last_ns = at_ns
+        self._stage.at(at_ns, target._arrive, data, told)
+
+    def _with_a_wrong_digit(self, text: str) -> str:
+        """Where a checksum shows it."""
+        if self.desk.spoil(text) == text:
+            return text
+        chosen = self._stage.rng.choice([found.start() for found in _DIGIT.finditer(text, text.index(_LEVELS))])
+        return f"{text[:chosen]}{(int(text[chosen]) + 1) % 10}{text[chosen + 1 :]}"
+
+    def _arrive(self, data: bytes, told: Told | None) -> None:
+        if self.open and not self.half_open:
+            self.link.message(data, told)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def cut(self, code: int, reason: str) -> None:
+        """The venue closes; the hands learn of it behind what is under way."""
+        self._exchange.left(self)
+        self._stage.at(max(self._last_ns, self._stage.now_ns + self._latency_ns), self._gone, code, reason)
+
+    def close(self) -> None:
+        """The client closes: nothing is delivered any more."""
+        self._exchange.left(self)
+        answer_ns = 2 * S if self.half_open else 2 * self._latency_ns
+        self.half_open = True
+        self._stage.after(answer_ns, self._gone, 1000, "closed")
+
+    def die(self, heartbeat_ns: int) -> None:
+        """The socket is gone and nobody says so; the client's own heartbeat finds out so much later."""
+        self.half_open = True
+        self._stage.after(heartbeat_ns, self._gone, faults.ABNORMAL, "heartbeat_missed")
+
+    def _gone(self, code: int, reason: str) -> None:
+        if self.open:
+            self.open = False
+            self._exchange.left(self)
+            self.link.closed(code, reason)
