@@ -252,6 +252,12 @@ def test_the_wire_name_is_where_the_venue_says(spec: dict[str, Any], expected: s
     assert instruments.instrument("x", market, "tick", told).venue_symbol == expected
 
 
+def test_a_venues_own_record_may_be_an_array() -> None:
+    market = {"symbol": "A/B", "id": "tAB", "info": [None, None, None, "0.1", "2000"], "precision": {}}
+    told = CcxtSpec(exchange_id="x", options={})
+    assert instruments.instrument("x", market, "unknown", told).venue_symbol == "tAB"
+
+
 def test_turnover_is_in_the_quote_currency() -> None:
     assert turnover({"quoteVolume": "12.5"}) == 12.5
     assert turnover({"quoteVolume": None, "baseVolume": "3", "last": "2"}) == 6

@@ -58,6 +58,6 @@ MORE_SIMS: dict[str, SimVenue] = {
     "bitget": bitget.BITGET,
     "kraken_futures": kraken_futures.KRAKEN_FUTURES,
 }
-ALL_SIMS: Mapping[str, SimVenue] = ChainMap(SIMS, MORE_SIMS)
+ALL_SIMS: Mapping[str, SimVenue] = ChainMap(MORE_SIMS, SIMS)
 
 __all__ = ["ALL_SIMS", "PLAYERS", "SIMS", "Options", "Running", "run_cli", "start"]

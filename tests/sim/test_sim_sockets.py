@@ -420,7 +420,7 @@ async def test_stopping_closes_clients_properly(connect: Any) -> None:
 
 
 async def test_venues_that_do_not_exist_are_named() -> None:
-    with pytest.raises(ValueError, match="venue 'mtgox' has no simulator, only .*binance, "):
+    with pytest.raises(ValueError, match=r"venue 'mtgox' has no simulator, only .*binance, "):
         await start(Options(venues=("mtgox",)))
     with pytest.raises(ValueError, match="no venue given; there are binance, "):
         await start(Options())

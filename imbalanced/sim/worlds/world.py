@@ -219,12 +219,14 @@ class World:
             self.stage.turn()
 
     def _shut(self) -> list[str]:
-        """The sockets that are not open."""
+        """The sockets that are not open, or are still handed over to another one."""
         return [
             f"{venue} socket {link.conn}"
             for venue, hands in self.hands.items()
             for link in hands.links.values()
-            if link.socket is None or link.socket.half_open
+            if link.socket is None
+            or link.socket.half_open
+            or link.conn in self.pipeline.sessions[venue].rotation.active
         ]
 
     def _feed_end(self) -> None:
