@@ -22,6 +22,7 @@ IS_COMPILED = not book.__file__.endswith(".py")
 PROGRAM = """
 import sys
 from conversation import S
+from eager import EAGER
 from scripted import FLOW, LEAN, PUSH, configured
 from imbalanced import book, tape
 from imbalanced.events import MetricSnapshot, Signal
@@ -42,6 +43,10 @@ for number, frame, made in with_timers(tape.read(sys.argv[1]), pipeline, own=Fal
             print(snapshot_json(one).decode())
         else:
             print(number, type(one).__name__, one.recv_ns)
+for _, _, made in with_timers(tape.read(sys.argv[1]), Pipeline(configured(*EAGER)), own=False):
+    for one in made:
+        if type(one) is Signal:
+            print(signal_json(one).decode())
 events = [{"type": "book_snapshot", "ts_ms": 0, "bids": [["99.9", "1.1"], ["99.8", "2.3"]], "asks": [["100.1", "0.7"]]}]
 for i in range(1, 200):
     side, size = ("bids", "asks")[i % 2], f"{(i * 7919 % 101) / 7:.3f}"

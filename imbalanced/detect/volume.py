@@ -206,10 +206,10 @@ class FlowToxicityOptions(DetectorOptions, frozen=True, kw_only=True):
     update_step: NonNegative = Decimal("0.05")
     buckets: Annotated[Count, Doc("buckets that are averaged")] = 50
     bucket_volume: Annotated[Positive | None, Doc("of one bucket, in base units; none: measured")] = None
-    bucket_time_ms: Annotated[Millis, Doc("measured: the volume that trades in so long")] = 5_000
-    measure_ms: Annotated[Millis, Doc("measured over so long")] = 120_000
+    bucket_time_ms: Annotated[Millis, Doc("measured: the volume that trades in so long")] = 4_000
+    measure_ms: Annotated[Millis, Doc("measured over so long")] = 90_000
     past: Annotated[Samples, Doc("values that are remembered")] = 2_000
-    min_count: Annotated[Samples, Doc("values before there is a share")] = 50
+    min_count: Annotated[Samples, Doc("values before there is a share")] = 30
     standardise: Standardise = Standardise(by="none")
 
 

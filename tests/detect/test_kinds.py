@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from conversation import MS
+from eager import EAGER, LEAD, RAW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import VENUE, Script, configured
@@ -18,36 +19,6 @@ from imbalanced.metrics.lifecycle import OPENED
 from imbalanced.pipeline import Pipeline
 from imbalanced.venues import VENUES
 
-LEAD = {"kind": "lead_lag", "leader": {"venue": VENUE, "instrument": "BBB/USDT"}}
-RAW: dict[str, Any] = {"min_duration": "0ms", "cooldown": "0ms", "standardise": {"by": "none"}}
-# Thresholds that are passed all the time, so that lives are many and short.
-EAGER: list[dict[str, Any]] = [
-    {"kind": "order_flow_imbalance", "on": 0.2, "off": 0.1, "takers_share": 0, "max_age": "3s", **RAW},
-    {"kind": "order_flow_imbalance", "name": "again", "on": 0.4, "off": 0.4, "levels": 1, "takers_share": 0, **RAW},
-    {"kind": "order_flow_imbalance_ratio", "on": 0.1, "off": 0.1, "takers_share": 0, "times_usual": 0, **RAW},
-    {"kind": "market_depth_imbalance", "on": 0.1, "off": 0.05, "bps": 50, **RAW},
-    {"kind": "microstructure_imbalance", "on": 0.2, "off": 0.1, "times_usual": 0, **RAW},
-    {"kind": "supply_demand_imbalance", "on": 0.1, "off": 0.1, "bps": 50, **RAW},
-    {"kind": "aggressive_order_flow", "on": 100, "off": 50, "min_imbalance": 0, **RAW},
-    {"kind": "sweep", "on": 1, "off": 1, "min_count": 1, "q": 0, "times": 0, "max_age": "1s", **RAW},
-    {"kind": "volume_spike", "min_count": 2, "least": 0, "min_buckets": 1, "bucket": 0.2, "min_imbalance": 0, **RAW},
-    {"kind": "vwap_deviation", "window": "1s", "on": 0.1, "off": 0.05, **RAW},
-    {"kind": "spread_shock", "on": 0.5, "off": 0.1, **RAW},
-    {"kind": "book_exhaustion", "half_life": "500ms", "bps": 50, "on": 0.1, "off": 0.05, **RAW},
-    {"kind": "absorption", "on": 0.1, "off": 0.05, "times_usual": 0, **RAW},
-    {
-        "kind": "absorption",
-        "name": "built",
-        "mode": "accumulation",
-        "half_life": "500ms",
-        "bps": 50,
-        "on": 0.1,
-        "off": 0,
-    },
-    {"kind": "flow_toxicity", "bucket_volume": 1, "buckets": 2, "min_count": 2, "on": 0.5, "off": 0.2, **RAW},
-    {**LEAD, "on": 0.1, "off": 0.05, **RAW},
-    {"kind": "composite", "on": 0.05, "off": 0.01, "min_coverage": 0, "weights": {"again": 1, "absorption": 1}, **RAW},
-]
 KINDS_OF_BOOK_AND_TRADES = {
     name for name, kind in DETECTORS.items() if set(kind.inputs.split()) <= {"book", "trade"} and name != "lead_lag"
 }
@@ -67,8 +38,11 @@ STEPS = st.lists(
 )
 
 
-def market(steps: list[tuple[Any, ...]], *, stop: bool) -> Script:
-    script = Script("AAAUSDT", "BBBUSDT").up().calm(2).calm(2, "BBBUSDT")
+def market(steps: list[tuple[Any, ...]], *, stop: bool, even: bool = False) -> Script:
+    """What was drawn, after a calm; ``even``: a calm that is its own mirror image."""
+    script = Script("AAAUSDT", "BBBUSDT").up()
+    for symbol in script.symbols:
+        script = script.lean("1", "1", 2, symbol) if even else script.calm(2, symbol)
     for what, *how in steps:
         if what == "diff":
             script.diff(how[1], how[2], how[0])
@@ -130,6 +104,42 @@ def test_no_two_of_one_detector_are_open_at_once(steps: list[tuple[Any, ...]]) -
         known |= {one.id for one in pipeline.feed(frame) if isinstance(one, Signal) and one.event == "open"}
         detectors = [one for seat in pipeline.seats.values() for one in seat.desk.detectors]
         assert known >= {one.signal_id for one in detectors if one.lifecycle.state == OPENED}
+
+
+# Of sizes alone: what is weighed by price changes slightly when prices are reflected.
+MIRRORED = [
+    one
+    for one in EAGER
+    if one["kind"]
+    in ("order_flow_imbalance", "order_flow_imbalance_ratio", "microstructure_imbalance", "flow_toxicity")
+]
+
+
+@settings(max_examples=10, deadline=None)
+@given(steps=STEPS)
+def test_a_mirrored_market_gives_mirrored_signals(steps: list[tuple[Any, ...]]) -> None:
+    def turned(one: tuple[Any, ...]) -> tuple[Any, ...]:
+        if one[0] == "diff":
+            return (*one[:2], one[3], one[2])
+        return (*one[:3], not one[3]) if one[0] == "trade" else one
+
+    def seen(steps: list[tuple[Any, ...]], sides: dict[str, str]) -> list[tuple[object, ...]]:
+        signals = [one for one in told(market(steps, stop=True, even=True), *MIRRORED) if isinstance(one, Signal)]
+        return sorted(
+            (
+                one.recv_ns,
+                one.kind,
+                one.instrument,
+                one.event,
+                sides[one.side],
+                one.reason or "",
+                round(one.strength, 9),
+            )
+            for one in signals
+        )
+
+    straight = seen(steps, {"buy": "buy", "sell": "sell"})
+    assert seen([turned(one) for one in steps], {"buy": "sell", "sell": "buy"}) == straight
 
 
 @settings(max_examples=5, deadline=None)
