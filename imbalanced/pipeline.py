@@ -99,7 +99,11 @@ def furnish(
         one.seated(place, [*parts, *detectors])
     kit = Kit(grid)
     filters = {name: make_filter(FILTERS[name], options, kit) for name, options in config.filters_of(venue).items()}
-    if "spoof" in filters:
+    if not any(config.detectors_of(one) for one in config.venues):
+        # Filters are asked by detectors, here and of the same asset elsewhere: without any, nothing is remembered for
+        # them with every frame.
+        filters, kit = {}, Kit(grid)
+    elif "spoof" in filters:
         for one in (*parts, *detectors):
             one.age_by(kit.cohorts)
     desk = Desk(metrics, detectors, parts, place.post, kit.metrics)
