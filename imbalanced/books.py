@@ -45,6 +45,7 @@ LOSSES = {
     sync.CROSSED: GapKind.CROSSED_BOOK,
     sync.RESET: GapKind.SEQUENCE_RESET,
 }
+APPLIED = sync.APPLIED
 BROKEN_CHAIN = (sync.GAP, sync.NO_OVERLAP)
 CHAIN_KINDS = (GapKind.SEQUENCE_GAP, GapKind.SNAPSHOT_NO_OVERLAP)
 FAULTS = {CHECKSUM: (GapKind.CHECKSUM_MISMATCH,), SEQUENCE: CHAIN_KINDS}
@@ -124,9 +125,10 @@ class Books:
         if self._unchained:
             self._shadow_chain(lane, diff, frame, events)
         outcome = lane.sync.diff(diff, frame.recv_ns)
-        if outcome == sync.APPLIED:
-            holds = not (diff.checked or self._summed) or self._checksum_holds(lane, diff, frame, events)
-            if holds and (lane.sync.book.rows.n or not diff.checked):  # a checksum by itself changes nothing
+        if outcome == APPLIED:
+            checked = diff.checked
+            holds = not (checked or self._summed) or self._checksum_holds(lane, diff, frame, events)
+            if holds and (not checked or lane.sync.book.rows.n):  # a checksum by itself changes nothing
                 self.changed(lane, diff.event_ns, diff.last_id, frame, events)
                 if lane.refresh.shadow is not None:
                     lane.refresh.diff(diff, frame.recv_ns)

@@ -186,7 +186,11 @@ class _Link:
             recv_ns = hands.last_ns
         else:
             hands.last_ns = recv_ns
-        hands.take(Frame(recv_ns, hands.venue, self.conn, "ws", data))
+        frame = Frame(recv_ns, hands.venue, self.conn, "ws", data)
+        try:  # as `take` does, a call less
+            hands.feed(frame)
+        except Exception as error:  # the outer end of a callback: run() raises it where the owner can see it
+            hands.broke(error, frame)
 
     def on_control(self) -> None:
         self._pace.act(self._hands.loop.time())
@@ -325,7 +329,7 @@ class Connector:
         self.sleep = sleep
         self.stopping = False
         self.last_ns = 0
-        self._feed = feed
+        self.feed = feed
         self._on_sent = on_sent
         self._sign = sign
         self.now_ns = now_ns
@@ -369,7 +373,7 @@ class Connector:
                     task.cancel()
         finally:
             self.stopping = True
-            self._feed = _nobody
+            self.feed = _nobody
             self._alarm.cancel()
             self._gone.set()
 
@@ -418,12 +422,16 @@ class Connector:
     def take(self, frame: Frame) -> None:
         """Feed a frame; a pipeline that fails ends :meth:`run`."""
         try:
-            self._feed(frame)
+            self.feed(frame)
         except Exception as error:  # the outer end of a callback: run() raises it where the owner can see it
-            self.log.exception("pipeline_failed", kind=frame.kind, link=frame.conn, head=frame.data[:200])
-            self._broken = error
-            self._feed = _nobody
-            self._over.set()
+            self.broke(error, frame)
+
+    def broke(self, error: Exception, frame: Frame) -> None:
+        """The pipeline failed at this frame: nothing is fed any more."""
+        self.log.exception("pipeline_failed", kind=frame.kind, link=frame.conn, head=frame.data[:200])
+        self._broken = error
+        self.feed = _nobody
+        self._over.set()
 
     def signed(self, text: str) -> str:
         """As it goes out. A recording holds what was asked, not the proof of who asked."""

@@ -135,7 +135,9 @@ class Pipeline:
             own = settings.endpoints
             endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
             used = with_key(VENUES[venue], settings.credentials)
-            self.sessions[venue] = Session(used.codec(venue, endpoints), discover=discover, provides=used.provides)
+            self.sessions[venue] = Session(
+                used.codec(venue, endpoints), discover=discover, provides=used.provides, outbox=self._commands
+            )
         self._crosscheck = CrossCheck(self.sessions)
         self._by_event: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
             BookChanged: self._book_changed,
@@ -150,31 +152,34 @@ class Pipeline:
 
     def feed(self, frame: Frame) -> list[Any]:
         """Everything that this frame makes true: events, metric snapshots and signals, in order."""
+        if not self._ticking:
+            self._ticking = True
+            self._next_tick(frame.recv_ns)
         out: list[Any] = []
         session = self.sessions.get(frame.venue)
         if session is not None:
-            for event in session.receive(frame):
-                out.append(event)
-                handler = self._by_event.get(type(event))
-                if handler is not None:
-                    handler(event, frame, out)
+            events = session.receive(frame)
+            if len(events) == 1 and type(events[0]) is BookChanged:  # nearly always: what follows comes behind it
+                out = events
+                self._book_changed(events[0], frame, out)
+            else:
+                for event in events:
+                    out.append(event)
+                    handler = self._by_event.get(type(event))
+                    if handler is not None:
+                        handler(event, frame, out)
         elif frame.kind == "wake" and not frame.venue:
             self._tick(frame, out)
         elif frame.kind == "stop":
             self._stop(frame, out)
-        if not self._ticking:
-            self._ticking = True
-            self._next_tick(frame.recv_ns)
         return out
 
     def commands(self) -> list[Command]:
         """What is to be done since the last time this was asked; empties the list."""
-        taken = self._commands
-        self._commands = []
-        for session in self.sessions.values():
-            if session.outbox:
-                taken.extend(session.outbox)
-                session.outbox.clear()
+        if not self._commands:
+            return []
+        taken = self._commands.copy()
+        self._commands.clear()
         return taken
 
     # -- instruments ---------------------------------------------------------------------------------------------------
@@ -204,9 +209,11 @@ class Pipeline:
 
     def _book_changed(self, event: BookChanged, frame: Frame, out: list[Any]) -> None:
         seat = self.seats.get((event.venue, event.instrument)) or self.seat(event.venue, event.instrument)
-        if seat is not None and seat.desk.book_changed(event.book, event.event_ns, event.recv_ns):
+        if seat is None:
+            return
+        if seat.desk.book_changed(event.book, event.event_ns, event.recv_ns):
             self._signals(seat, frame, out)
-        if seat is not None and seat.grader.pending:
+        if seat.grader.pending:
             out.extend(seat.grader.step(event.book, seat.desk.book_ns, event.recv_ns))
 
     def _book_replaced(self, event: BookReplaced, frame: Frame, out: list[Any]) -> None:

@@ -100,13 +100,20 @@ NO_TIME_NS = 1 << 63
 
 class Session:
     """One venue's links and books. ``discover``: take symbols from the frames (a recording without a listing);
-    ``provides``: what the venue's streams tell, in the words of a metric's ``inputs``.
+    ``provides``: what the venue's streams tell, in the words of a metric's ``inputs``; ``outbox``: where commands go.
     """
 
-    def __init__(self, codec: Codec, *, discover: bool = False, provides: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        discover: bool = False,
+        provides: Iterable[str] = (),
+        outbox: list[Command] | None = None,
+    ) -> None:
         self.codec = codec
         self.venue = codec.venue
-        self.outbox: list[Command] = []
+        self.outbox: list[Command] = [] if outbox is None else outbox
         self.timers = Timers(self.venue, self.outbox)
         self._links = Links(codec, self.outbox, self.timers)
         self._heard_ns = self._links.heard_ns
@@ -117,7 +124,6 @@ class Session:
         self.rotation = Rotation(self.books, self._links, self.timers)
         self._rotating = self.rotation.active
         self._by_kind: dict[str, Callable[[Frame, list[Any]], None]] = {
-            "ws": self._messages,
             "http": self._messages,
             "open": self._opened,
             "close": self._closed,
@@ -125,8 +131,9 @@ class Session:
             "instruments": self._instruments,
             "resync": self._resync,
         }
+        self._diff = self.books.diff
         self._by_message: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
-            Diff: self.books.diff,
+            Diff: self._diff,
             Print: self._print,
             LastTrade: self._last_trade,
             Image: self.books.image,
@@ -155,6 +162,9 @@ class Session:
     def receive(self, frame: Frame) -> list[Any]:
         """What this frame makes true, in order. Commands that follow from it are in ``outbox``."""
         events: list[Any] = []
+        if frame.kind == "ws":  # nearly all
+            self._messages(frame, events)
+            return events
         handler = self._by_kind.get(frame.kind)
         if handler is not None:
             handler(frame, events)
@@ -275,6 +285,10 @@ class Session:
             return
         rotating = self._rotating and frame.conn in self._rotating
         for message in messages:
+            if type(message) is Diff and not rotating and message.event_ns < NO_TIME_NS:  # nearly all
+                self._heard_ns[frame.conn] = frame.recv_ns
+                self._diff(message, frame, events)
+                continue
             kind = type(message)
             if getattr(message, "event_ns", 0) >= NO_TIME_NS:
                 why = f"{kind.__name__}: its time is beyond the year 2262"

@@ -18,13 +18,14 @@ from imbalanced.events import (
     Explained,
     Frame,
     Graded,
+    Instrument,
     MetricSnapshot,
     Signal,
     Suppressed,
     Trade,
 )
 from imbalanced.jsontext import signal_json, snapshot_json
-from imbalanced.pipeline import Pipeline
+from imbalanced.pipeline import Pipeline, furnish
 from imbalanced.replay import with_timers
 from imbalanced.venues.codec import Fetch, Open, Wake
 
@@ -271,6 +272,18 @@ def test_a_signal_says_what_it_rests_on() -> None:
 
 # -- filters -----------------------------------------------------------------------------------------------------------
 
+
+def test_nothing_is_remembered_for_filters_that_nobody_asks() -> None:
+    mute = {VENUE: {"instruments": ["AAA/USDT"], "detectors": []}}
+    loud = {"bybit": {"instruments": ["AAA/USDT:USDT"], "detectors": [LEAN]}}
+    instrument = Instrument(venue=VENUE, symbol="AAA/USDT", venue_symbol="AAAUSDT", tick="0.01")
+    _, _, alone = furnish(configured(venues=mute, filters={}), VENUE, instrument)
+    assert (list(alone), alone.kit.metrics) == ([], [])
+    _, _, peer = furnish(configured(venues={**mute, **loud}, filters={}), VENUE, instrument)
+    assert "spoof" in peer, "another venue's detectors look at this one's depth"
+    assert peer.kit.metrics
+
+
 # A scripted market has no depth to speak of, and its sizes are gone before they have an age.
 ONLY: dict[str, Any] = {"depth": {"min_notional": "0"}, "spoof": "off"}
 
@@ -393,7 +406,12 @@ def test_commands_come_from_all_sessions_and_are_taken_once() -> None:
         pipeline.feed(frame)
     taken = pipeline.commands()
     assert {type(command) for command in taken} >= {Open, Fetch, Wake}
+    assert taken[0] == Wake(venue="", at_ns=START_NS + S // 10), "the clock is asked for with the first frame"
     assert pipeline.commands() == []
+    kept = list(taken)
+    pipeline.feed(Frame(taken[0].at_ns, "", 0, "wake", b""))
+    assert taken == kept, "what was taken is the taker's"
+    assert [command.venue for command in pipeline.commands()] == [""]
 
 
 def test_endpoints_can_be_others() -> None:
