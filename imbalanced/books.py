@@ -58,7 +58,7 @@ class Books:
         self.codec = codec
         self.lanes: dict[str, Lane] = {}
         self.by_symbol: dict[str, Lane] = {}
-        self.proofs = Proofs(codec.checks)
+        self.proofs = Proofs(codec.checks, apart=codec.continuity.sums_apart)
         self.discover = discover
         self.listed: dict[str, Instrument] = {}
         self._venue = codec.venue

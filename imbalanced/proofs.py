@@ -30,6 +30,8 @@ S = 1_000_000_000
 CHECKSUM, SEQUENCE = "checksum", "sequence"
 # So many messages without a checksum, and so many failures in a row, are no accident.
 ABSENT, NEEDED = 10, 3
+# Where a checksum is a message of its own it comes now and then: a sweep alone may be some dozens of changes long.
+ABSENT_APART = 500
 # So often and so long a dropped proof must hold before it is trusted again.
 BACK, BACK_NS = 20, 60 * S
 # After so many successes in a row, of all books or of one, a failure is that of another book, even while the proof is
@@ -63,10 +65,13 @@ class _Account(Struct):
 
 
 class Proofs:
-    """The proofs of one venue. ``lost`` says of each one that is not trusted why; ``turns`` is taken by the owner."""
+    """The proofs of one venue. ``lost`` says of each one that is not trusted why; ``turns`` is taken by the owner.
+    ``apart``: the checksum is a message of its own.
+    """
 
-    def __init__(self, declared: tuple[str, ...]) -> None:
+    def __init__(self, declared: tuple[str, ...], *, apart: bool = False) -> None:
         self.declared = declared
+        self._absent_most = ABSENT_APART if apart else ABSENT
         self.lost: dict[str, str] = {}
         self.turns: list[Turn] = []
         self._extra: tuple[str, ...] = ()
@@ -150,12 +155,12 @@ class Proofs:
             return False
         account = self._sum
         account.absent += 1
-        if account.absent >= ABSENT:
+        if account.absent >= self._absent_most:
             self._suspected = False
             self._drop(CHECKSUM, account, f"the last {account.absent} messages had none")
             return False
         mine = self._absent[symbol] = self._absent.get(symbol, 0) + 1
-        return mine >= ABSENT and SEQUENCE not in self.standing
+        return mine >= self._absent_most and SEQUENCE not in self.standing
 
     # -- the chain of ids ----------------------------------------------------------------------------------------------
 

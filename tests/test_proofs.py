@@ -20,7 +20,7 @@ from imbalanced import tape
 from imbalanced.events import BookInvalid, BookValid, Notice
 from imbalanced.jsontext import status_json
 from imbalanced.pipeline import Pipeline
-from imbalanced.proofs import ABSENT, BACK, BACK_NS, CHECKSUM, NEEDED, SEQUENCE, WORKS, Proofs
+from imbalanced.proofs import ABSENT, ABSENT_APART, BACK, BACK_NS, CHECKSUM, NEEDED, SEQUENCE, WORKS, Proofs
 from imbalanced.session import Session
 from imbalanced.status import Status
 from imbalanced.venues import VENUES
@@ -453,3 +453,13 @@ def test_ids_that_are_all_equal_prove_nothing_so_a_diff_may_be_missing() -> None
     for name in NAMES:
         proofs.held(name, 0)
     assert all(proofs.failed(name, image=False, chained=False) for name in NAMES * 3)
+
+
+def test_a_checksum_that_is_a_message_of_its_own_may_be_long_in_coming() -> None:
+    proofs = Proofs(("checksum",), apart=True)
+    for name in NAMES:
+        proofs.held(name, 0)
+    assert not any(proofs.missing("AAAUSDT") for _ in range(ABSENT_APART - 1))
+    assert proofs.standing == ("checksum",)
+    proofs.missing("AAAUSDT")
+    assert proofs.standing == (), "but not for ever"

@@ -131,7 +131,9 @@ class BitfinexCodec:
     def __init__(self, venue: str, product: Product, endpoints: Endpoints | None = None) -> None:
         self.venue = venue
         self.endpoints = endpoints or product.endpoints
-        self.continuity = Continuity(chain=Chain.NONE, source=Source.STREAM, orders=product.prec == "R0")
+        self.continuity = Continuity(
+            chain=Chain.NONE, source=Source.STREAM, orders=product.prec == "R0", sums_apart=True
+        )
         self.limits = product.limits
         self.keepalive: Keepalive | None = Keepalive(every_s=15.0, text=_request("ping", cid=1))
         self.checks: tuple[str, ...] = ("sequence", "checksum")

@@ -356,13 +356,14 @@ async def test_a_hole_in_the_counter_is_noticed_and_heals(
 
 @VENUES
 async def test_a_wrong_checksum_costs_one_book(simulate: Any, venue: str, levels: int, suffix: str) -> None:
-    running = await simulate(venue, symbols=SYMBOLS, speed=2.0)
+    # So slow that nothing is planted into the market yet: a message of many levels has its checksum at its end only.
+    running = await simulate(venue, symbols=SYMBOLS, speed=0.3)
     async with watching(running, venue, "BTC/USD", "DOGE/USD", levels=levels) as client:
-        await client.compares(30)
-        running.inject({"fault": "checksum", "stream": f"book:tBTCUSD{suffix}", "every": 1, "for": "300ms"})
+        await client.compares(10)
+        running.inject({"fault": "checksum", "stream": f"book:tBTCUSD{suffix}", "every": 1, "count": 15})
         await client.until(lambda: client.losses, "a loss")
         running.clear_faults()
-        await client.compares(100)
+        await client.compares(20)
         assert set(client.losses) == {"checksum_mismatch"}
         assert {one.instrument for one in client.lost()} == {"BTC/USD"}
 
