@@ -125,8 +125,8 @@ class Continuity(Struct, frozen=True, kw_only=True):
     """The proof of a book, as data.
 
     ``depth``: the venue keeps so many levels a side and leaves it to us to drop what falls out (0: it says so itself).
-    ``image_levels``: a REST snapshot has so many levels a side at most (0: all of them). ``sums_apart``: a checksum is a
-    message of its own and not part of each.
+    ``image_levels``: a REST snapshot has so many levels a side at most (0: all of them). ``sums_apart``: a checksum is
+    a message of its own and not part of each.
     ``orders``: the book comes order by order; diffs and images hold ``orders`` in place of rows.
     For a REST snapshot, with ``L`` its id: diffs with ``last_id < L + offset`` are dropped; the first one kept must
     have
