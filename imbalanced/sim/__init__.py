@@ -8,9 +8,6 @@
 own sockets and time. A venue is one file of the seam in `venue.py` and one line here.
 """
 
-from collections import ChainMap
-from collections.abc import Mapping
-
 from imbalanced.sim import (
     binance,
     bitfinex,
@@ -35,7 +32,6 @@ PLAYERS: dict[str, Player] = {
     "binance_usdm": binance.BINANCE_USDM,
     "binance_coinm": binance.BINANCE_COINM,
 }
-# Those that worlds are made of (`worlds/`).
 SIMS: dict[str, SimVenue] = {
     **PLAYERS,
     "okx": okx.OKX,
@@ -46,10 +42,6 @@ SIMS: dict[str, SimVenue] = {
     "deribit": deribit.DERIBIT,
     "kucoin": kucoin.KUCOIN,
     "hyperliquid": hyperliquid.HYPERLIQUID,
-}
-# Those that are served over sockets only: messages of several frames, books of single orders or without a proof, and
-# what worlds do not draw yet.
-MORE_SIMS: dict[str, SimVenue] = {
     "bitfinex": bitfinex.BITFINEX,
     "bitfinex_orders": bitfinex.BITFINEX_ORDERS,
     "coinbase": coinbase.COINBASE,
@@ -58,6 +50,5 @@ MORE_SIMS: dict[str, SimVenue] = {
     "bitget": bitget.BITGET,
     "kraken_futures": kraken_futures.KRAKEN_FUTURES,
 }
-ALL_SIMS: Mapping[str, SimVenue] = ChainMap(MORE_SIMS, SIMS)
 
-__all__ = ["ALL_SIMS", "PLAYERS", "SIMS", "Options", "Running", "run_cli", "start"]
+__all__ = ["PLAYERS", "SIMS", "Options", "Running", "run_cli", "start"]

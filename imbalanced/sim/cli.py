@@ -42,7 +42,7 @@ def sim_command(
 ) -> None:
     """Simulated exchanges on 127.0.0.1 that speak the venues' real protocols."""
     if not venues and capture is None:
-        raise click.UsageError(f"give --venue (one of {', '.join(sim.ALL_SIMS)}) or --capture")
+        raise click.UsageError(f"give --venue (one of {', '.join(sim.SIMS)}) or --capture")
     if more and not venues:
         raise click.UsageError(f"venues follow --venue, not {' '.join(more)}")
     try:

@@ -145,7 +145,7 @@ def _with_faults(options: Options, more: Iterable[faults.Rule]) -> Options:
 
 def _check_faults(rules: Iterable[faults.Rule], houses: Iterable[str]) -> None:
     """A fault that no simulated venue can have is a mistake. FaultError says which."""
-    wires = {name: sim.ALL_SIMS[name].wire for name in houses}
+    wires = {name: sim.SIMS[name].wire for name in houses}
     for rule in rules:
         hit = [wire for name, wire in wires.items() if fnmatchcase(name, rule.venue)]
         if rule.fault == "checksum" and not any(wire.checksum_levels for wire in hit):
@@ -160,20 +160,20 @@ def _houses(options: Options, rng: random.Random, troubles: Troubles) -> dict[st
         feeds = capture.load(options.capture, sim.PLAYERS)
     names = options.venues or tuple(feeds)
     if not names:
-        raise ValueError(f"no venue given; there are {', '.join(sim.ALL_SIMS)}")
+        raise ValueError(f"no venue given; there are {', '.join(sim.SIMS)}")
     houses: dict[str, House] = {}
     for name in names:
-        if name not in sim.ALL_SIMS:
-            raise ValueError(f"venue {name!r} has no simulator, only {', '.join(sim.ALL_SIMS)}")
+        if name not in sim.SIMS:
+            raise ValueError(f"venue {name!r} has no simulator, only {', '.join(sim.SIMS)}")
         if options.capture is not None and name not in feeds:
             raise ValueError(f"{options.capture.name} has nothing of {name}, only of {', '.join(feeds)}")
         feed = feeds[name] if feeds else _synthetic(name, options, rng)
-        houses[name] = House(sim.ALL_SIMS[name], feed, options, troubles)
+        houses[name] = House(sim.SIMS[name], feed, options, troubles)
     return houses
 
 
 def _synthetic(name: str, options: Options, rng: random.Random) -> SyntheticFeed:
-    venue = sim.ALL_SIMS[name]
+    venue = sim.SIMS[name]
     start_ms = int(time.time() * 1000)
     listings = venue.listings(options.symbols_of.get(name, options.symbols))
     return SyntheticFeed(venue.wire, listings, random.Random(rng.getrandbits(64)), start_ms)

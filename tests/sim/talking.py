@@ -10,7 +10,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from imbalanced.sim import ALL_SIMS
+from imbalanced.sim import SIMS
 from imbalanced.sim.synthetic import SyntheticFeed
 from imbalanced.sim.venue import Answer, Close, Command, Meter, Request, Send, Tell
 
@@ -27,7 +27,7 @@ class Talk:
     """One connection. ``ends`` are the closes that the desk asked for."""
 
     def __init__(self, venue: str, *symbols: str, path: str = "", seed: int = 1, **query: str) -> None:
-        self.venue = ALL_SIMS[venue]
+        self.venue = SIMS[venue]
         self.feed = SyntheticFeed(self.venue.wire, self.venue.listings(symbols), random.Random(seed), NOW)
         self.now_ms = NOW
         self.alive_ms = 0

@@ -8,7 +8,7 @@ import pytest
 from talking import Talk, body
 from watching import listed, watching
 
-from imbalanced.sim import ALL_SIMS
+from imbalanced.sim import SIMS
 from imbalanced.sim.venue import Request
 
 SYMBOLS = ("BTC/USDT", "DOGE/USDT")
@@ -127,7 +127,7 @@ def test_rest(venue: str) -> None:
     assert gate.get(path, **{key: "NOPE"}).status == 400
     assert gate.get(path, **{key: "BTC_USDT"}, limit="0").status == 400
     request = Request(path, {key: "BTC_USDT"})
-    assert ALL_SIMS[venue].snapshot_stream(request) == f"{FAMILIES[venue]}.order_book_update:BTC_USDT"
+    assert SIMS[venue].snapshot_stream(request) == f"{FAMILIES[venue]}.order_book_update:BTC_USDT"
 
 
 async def test_the_products_reader_lists_it(simulate: Any) -> None:

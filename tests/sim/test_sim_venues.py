@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from talking import NOW, Talk
 
-from imbalanced.sim import ALL_SIMS, PLAYERS, Options, start
+from imbalanced.sim import PLAYERS, SIMS, Options, start
 from imbalanced.sim.kucoin import TOKEN
 from imbalanced.sim.synthetic import SyntheticFeed
 from imbalanced.sim.venue import Meter, Request, SimVenue, Stream
@@ -38,7 +38,7 @@ DOORS: dict[str, tuple[str, dict[str, str]]] = {
     "bitget": ("/v3/ws/public", {}),
     "kraken_futures": ("/ws/v1", {}),
 }
-EVERY = pytest.mark.parametrize("name", list(ALL_SIMS))
+EVERY = pytest.mark.parametrize("name", list(SIMS))
 
 
 def feed(venue: SimVenue) -> SyntheticFeed:
@@ -46,14 +46,14 @@ def feed(venue: SimVenue) -> SyntheticFeed:
 
 
 def test_every_one_is_a_venue_of_the_product() -> None:
-    assert ALL_SIMS.keys() <= VENUES.keys()
-    assert PLAYERS.keys() <= ALL_SIMS.keys()
-    assert ALL_SIMS.keys() == DOORS.keys(), "add the door of the new one here"
+    assert SIMS.keys() <= VENUES.keys()
+    assert PLAYERS.keys() <= SIMS.keys()
+    assert SIMS.keys() == DOORS.keys(), "add the door of the new one here"
 
 
 @EVERY
 def test_it_is_called_what_the_table_calls_it_and_lists_what_it_is_asked_for(name: str) -> None:
-    venue = ALL_SIMS[name]
+    venue = SIMS[name]
     assert venue.id == name
     for item in venue.listings(("BTC/USDT", "SOL/USDT", "XYZ/USDT")):
         assert item.unified.startswith(f"{item.base}/{item.quote}")
@@ -66,7 +66,7 @@ def test_it_is_called_what_the_table_calls_it_and_lists_what_it_is_asked_for(nam
 
 @EVERY
 def test_it_has_one_door_and_knows_nonsense(name: str) -> None:
-    venue = ALL_SIMS[name]
+    venue = SIMS[name]
     path, query = DOORS[name]
     assert venue.connect(path, query, feed(venue)) is not None
     assert venue.connect("/nonsense", query, feed(venue)) is None
@@ -77,7 +77,7 @@ def test_it_has_one_door_and_knows_nonsense(name: str) -> None:
 
 @EVERY
 def test_too_much_weight_is_refused(name: str) -> None:
-    venue, meter = ALL_SIMS[name], Meter(3)
+    venue, meter = SIMS[name], Meter(3)
     answers = [venue.rest(Request("/nonsense", {}), feed(venue), meter, NOW) for _ in range(5)]
     assert answers[-1] != answers[0]
 
@@ -106,7 +106,7 @@ async def test_each_venue_lists_its_own_symbols_where_they_are_told() -> None:
 
 
 def test_a_wire_says_only_what_it_has() -> None:
-    item = ALL_SIMS["kraken"].listings(("BTC/USD",))[0]
+    item = SIMS["kraken"].listings(("BTC/USD",))[0]
     unsaid: list[Any] = [
         lambda wire: wire.depth(item, None, NOW),
         lambda wire: wire.bbo(item, None, NOW),
@@ -116,11 +116,11 @@ def test_a_wire_says_only_what_it_has() -> None:
     ]
     for ask in unsaid:
         with pytest.raises(NotSaidError, match="KrakenWire says no "):
-            ask(ALL_SIMS["kraken"].wire)
+            ask(SIMS["kraken"].wire)
     assert (Wire().update_id(7), Wire().history(item, Stream("", "trade"), [], NOW)) == (7, "")
 
 
 def test_what_a_frame_is_asked_for_of_an_unknown_symbol_is_nothing() -> None:
-    made = feed(ALL_SIMS["okx"])
+    made = feed(SIMS["okx"])
     assert made.begin(replace(Stream("BTC-USDT", "book", 100, 400), symbol="NOPE"), NOW) is None
     made.restart("NOPE")

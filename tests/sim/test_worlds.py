@@ -13,8 +13,7 @@ from msgspec.structs import replace
 
 from imbalanced import lane
 from imbalanced.books import Books
-from imbalanced.sim import SIMS
-from imbalanced.sim.worlds import World, faults, run
+from imbalanced.sim.worlds import DRAWN, World, faults, run
 from imbalanced.sim.worlds.__main__ import main, outcomes, seeds_of
 from imbalanced.sim.worlds.oracle import Violated
 from imbalanced.sync import BookSync
@@ -117,8 +116,8 @@ def test_a_seed_is_the_same_world_in_another_process() -> None:
 
 
 def test_all_simulated_venues_are_drawn() -> None:
-    drawn = {exchange.venue.id for seed in range(100) for exchange in World(seed, list(SIMS.values())).exchanges}
-    assert drawn == set(SIMS)
+    drawn = {exchange.venue.id for seed in range(100) for exchange in World(seed, list(DRAWN.values())).exchanges}
+    assert drawn == set(DRAWN)
 
 
 def test_a_trace_has_every_frame_and_does_not_change_the_world() -> None:
@@ -129,7 +128,7 @@ def test_a_trace_has_every_frame_and_does_not_change_the_world() -> None:
 
 def test_the_true_book_is_what_is_compared() -> None:
     """The oracle can fail: a truth that differs in one lot is noticed at the next look."""
-    world = World(7, list(SIMS.values()))
+    world = World(7, list(DRAWN.values()))
     for book in (book for exchange in world.exchanges for book in exchange.books.values()):
         remember = book._truth
 
