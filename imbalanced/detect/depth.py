@@ -11,23 +11,28 @@ import cython
 from msgspec import Struct, field
 
 if not cython.compiled:
+    from imbalanced.book import Book
     from imbalanced.detect.across import Post
     from imbalanced.detect.detector import Detector
+    from imbalanced.detect.past import Past
+    from imbalanced.detect.standing import Standing
     from imbalanced.metrics.across import Depths
+    from imbalanced.metrics.depth import Band, notional_from
     from imbalanced.metrics.metric import Metric
 else:
+    from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.across import Post
     from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.detect.past import Past
+    from cython.cimports.imbalanced.detect.standing import Standing
     from cython.cimports.imbalanced.metrics.across import Depths
+    from cython.cimports.imbalanced.metrics.depth import Band, notional_from
     from cython.cimports.imbalanced.metrics.metric import Metric
 
 from imbalanced.detect.detector import DetectorOptions
 from imbalanced.detect.standardiser import Standardise
-from imbalanced.detect.standing import Standing
 from imbalanced.metrics import metric
 from imbalanced.metrics.depth import (
-    BandImbalance,
-    BandImbalanceOptions,
     Exhaustion,
     ExhaustionOptions,
     Resiliency,
@@ -43,23 +48,67 @@ if TYPE_CHECKING:
     from imbalanced.detect.cohorts import Cohorts
     from imbalanced.detect.detector import Known
 
-# As a C integer: a Python global costs a lookup and a conversion at every answer.
+# As C integers: a Python global costs a lookup and a conversion at every answer.
+NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
 
 
 class MarketDepthImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
     """Standing depth is slow and spoofable, hence the longer persistence. A deviation of the imbalance by less than a
-    twentieth is none, however calm it was.
+    twentieth is none, however calm it was. A share ends at 1 and wanders in thin books, so a small deviation of it is
+    enough, and what must be unusual is the depth itself.
     """
 
-    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("2.5")
+    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("1.5")
     min_duration_ms: Millis0 = 1_000
     cooldown_ms: Millis0 = 10_000
     max_age_ms: Millis = 120_000
     horizon_ms: Millis = 5_000
+    times_usual: NonNegative = Decimal(2)
     bps: Annotated[Positive, Doc("half-width of the band around the mid, in basis points")] = Decimal(10)
-    prove_ms: Annotated[Millis, Doc("depth beyond the usual counts once it has stood for so long")] = 10_000
+    prove_ms: Annotated[Millis, Doc("depth beyond the usual counts once it has stood for so long")] = 8_000
     standardise: Standardise = Standardise(half_life_ms=600_000, min_sd=Decimal("0.05"))
+
+
+@cython.cclass
+class BandDepth(Metric):
+    """``{imbalance, surplus}`` of all that stands within ``bps`` of the mid, in money: the share and the size by which
+    bids exceed asks (prices as integers).
+
+    No value: the book is not live, crossed or one-sided, or nothing is in the band.
+    """
+
+    inputs: ClassVar[str] = "book"
+    outputs: ClassVar[tuple[str, ...]] = ("imbalance", "surplus")
+    shape: ClassVar[str] = "dict"
+    _band: Band
+
+    def __init__(self, bps: Decimal) -> None:
+        super().__init__(2)
+        self._band = Band(bps)
+
+    @cython.ccall
+    def book_replaced(self, book: Book, t_ns: cython.longlong) -> cython.int:
+        return self.book_changed(book, t_ns)
+
+    @cython.ccall
+    def book_changed(self, book: Book, t_ns: cython.longlong) -> cython.int:
+        bid: cython.double
+        ask: cython.double
+        if not book.ok():
+            return NO_VALUE
+        self._band.place(book)
+        bid = notional_from(book.bids, self._band.bids)
+        ask = notional_from(book.asks, self._band.asks)
+        if bid + ask == 0:
+            return NO_VALUE
+        self.out[0] = (bid - ask) / (bid + ask)
+        self.out[1] = bid - ask
+        return VALUE
+
+    @cython.ccall
+    def book_invalid(self, t_ns: cython.longlong) -> cython.int:
+        return NO_VALUE
 
 
 @cython.cclass
@@ -68,7 +117,9 @@ class MarketDepthImbalance(Detector):
 
     While the filter ``spoof`` is on, only aged depth counts: not what came within the last 500 ms, and of what is
     beyond a side's usual depth behind the touch only what has stood for ``prove``. With the filter off it is all depth
-    at its word. Positive: more bids than usual. No value: as ``band_imbalance``, and before the standardiser is warm.
+    at its word. The usual peak is that of the money by which one side exceeds the other, against its own median of the
+    last ten minutes. Positive: more bids than usual. No value: as ``band_imbalance``, and before the standardiser is
+    warm.
     Source: depth imbalance of Cao, Hansch & Wang 2009.
     """
 
@@ -76,9 +127,15 @@ class MarketDepthImbalance(Detector):
     _band: Metric
     _aged: Standing | None
     _prove: tuple[Decimal, int]
+    _lasting: Past
+    _exceeds: cython.double
+    _per_unit: cython.double
 
     def __init__(self, kind: str, name: str, options: MarketDepthImbalanceOptions, grid: Grid) -> None:
-        self._band = BandImbalance(BandImbalanceOptions(bps=options.bps, unit="quote"), grid)
+        self._band = BandDepth(Decimal(options.bps))
+        self._lasting = Past("0.5", 600, 30, 1_000)
+        self._per_unit = grid.per_unit
+        self._exceeds = nan
         self._aged = None
         self._prove = (Decimal(options.bps), options.prove_ms)
         super().__init__(kind, name, options, [self._band], True)
@@ -90,16 +147,32 @@ class MarketDepthImbalance(Detector):
         self.metrics[:] = [self._aged]
 
     @cython.ccall
+    def cut(self) -> cython.void:
+        Detector.cut(self)
+        self._lasting.clear()
+        self._exceeds = nan
+
+    @cython.ccall
     def read(self) -> cython.double:
+        aged: Standing | None = self._aged
+        surplus: cython.double
+        self._exceeds = nan
         if self._band.answered != VALUE:
             return nan
+        surplus = self._band.out[1] if aged is None else aged.bids.stood - aged.asks.stood
+        self._lasting.observe(surplus, self.now_ns)
+        self._exceeds = (surplus - self._lasting.threshold()) / self._per_unit
         return self._band.out[0]
 
+    @cython.ccall
+    def magnitude(self) -> cython.double:
+        return self._exceeds
+
     def evidence(self) -> dict[str, float | None]:
-        told: dict[str, float | None] = {"band_imbalance": self.raw, "band_z": self.x}
+        told: dict[str, float | None] = {"band_imbalance": self.raw}
         if self._aged is not None:
-            told = {"band_imbalance": self._aged.raw, "aged_band_imbalance": self.raw, "band_z": self.x}
-        return told
+            told = {"band_imbalance": self._aged.raw, "aged_band_imbalance": self.raw}
+        return {**told, "band_z": self.x, "surplus": self._exceeds}
 
 
 class BookExhaustionOptions(DetectorOptions, frozen=True, kw_only=True):

@@ -162,12 +162,12 @@ class OrderFlowImbalanceRatioOptions(DetectorOptions, frozen=True, kw_only=True)
     off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.3")
     min_duration_ms: Millis0 = 300
     update_step: NonNegative = Decimal("0.1")
-    times_usual: NonNegative = Decimal("1.75")
+    times_usual: NonNegative = Decimal(2)
     window_ms: Annotated[Millis, Doc("over which flow is summed")] = 2_000
     takers_share: Annotated[Share, Doc("so one-sided must the takers be with it when it opens, if there are any")] = (
         Decimal("0.5")
     )
-    takers_usual: Annotated[NonNegative, Doc("and their net size so many times its usual peak")] = Decimal("1.75")
+    takers_usual: Annotated[NonNegative, Doc("and their net size so many times its usual peak")] = Decimal("2.5")
     takers_window_ms: Annotated[Millis, Doc("over which they are looked at")] = 3_000
     standardise: Standardise = Standardise(by="none")
 
@@ -179,7 +179,7 @@ class OrderFlowImbalanceRatio(Detector):
     The median is that of the last ten minutes, sampled once a second; the usual peak is that of the net flow. It opens
     only where takers are with it, as ``order_flow_imbalance``. Positive: bids were added, asks were taken or cancelled.
     No value: as ``ofi_ratio``, less flow than usual, or less than half a minute of this book to know what is
-    usual. Source: after Cont, Kukanov & Stoikov 2014.
+    usual; it does not open before the usual peak is known, a minute. Source: after Cont, Kukanov & Stoikov 2014.
     """
 
     Options: ClassVar[type[Struct]] = OrderFlowImbalanceRatioOptions
@@ -206,12 +206,16 @@ class OrderFlowImbalanceRatio(Detector):
 
     @cython.ccall
     def magnitude(self) -> cython.double:
-        return self.raw * self._ratio.out[1]
+        # In quiet times too, or the usual peak would be that of busy ones.
+        return self._ratio.out[0] * self._ratio.out[1] if self._ratio.answered == VALUE else nan
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
         most: cython.double = 0.99 * self.lifecycle.on
-        if self.lifecycle.state == OPENED or self._takers.agree(score):
+        if self.lifecycle.state == OPENED:
+            return score
+        # A bounded ratio says nothing of size: before the usual peak is known nothing is unusual.
+        if self._takers.agree(score) and not (self.usual.times > 0 and self.usual.peak != self.usual.peak):
             return score
         return max(-most, min(most, score))
 

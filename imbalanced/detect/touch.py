@@ -44,15 +44,18 @@ KNOWN_AFTER = cython.declare(cython.Py_ssize_t, 60)
 
 
 class MicrostructureImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
-    """Bounded; strong where the spread is one tick most of the time (Gould & Bonart 2016)."""
+    """Bounded; strong where the spread is one tick most of the time (Gould & Bonart 2016). A ratio of two queues is
+    near 1 whenever the short one is about to be used up, which is at every change of the price, and a long queue alone
+    is what any price of old has: both together must be unusual, and outlive such a change by far.
+    """
 
     on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("0.7")
     off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.4")
-    min_duration_ms: Millis0 = 1_500
+    min_duration_ms: Millis0 = 2_000
     cooldown_ms: Millis0 = 2_000
     max_age_ms: Millis = 10_000
     update_step: NonNegative = Decimal("0.1")
-    times_usual: NonNegative = Decimal("0.95")
+    times_usual: NonNegative = Decimal("2.5")
     smooth_ms: Annotated[Millis, Doc("over which the queue's lean is averaged by time")] = 300
     tight_ticks: Annotated[Positive, Doc("a spread of at most this is tight")] = Decimal("1.5")
     tight_share: Annotated[Share, Doc("of the last ten minutes: from here on the queue is trusted")] = Decimal("0.8")
@@ -62,12 +65,13 @@ class MicrostructureImbalanceOptions(DetectorOptions, frozen=True, kw_only=True)
 
 @cython.cclass
 class Lean(Metric):
-    """``{queue, lean}``: queue imbalance now, and what is trusted here: the queue where the spread is tight most of the
-    time, else the imbalance weighted by distance. ``lean`` has no value until a minute of spreads was seen.
+    """``{queue, lean, surplus}``: queue imbalance now, and what is trusted here: the queue where the spread is tight
+    most of the time, else the imbalance weighted by distance. ``lean`` has no value until a minute of spreads was seen.
+    ``surplus`` is the size of the best bid less that of the best ask, times ``|ln(bid / ask)|``.
     """
 
     inputs: ClassVar[str] = "book"
-    outputs: ClassVar[tuple[str, ...]] = ("queue", "lean")
+    outputs: ClassVar[tuple[str, ...]] = ("queue", "lean", "surplus")
     shape: ClassVar[str] = "dict"
     trusted: cython.bint
     _deep: Metric
@@ -81,7 +85,7 @@ class Lean(Metric):
     _next_ns: cython.longlong
 
     def __init__(self, options: MicrostructureImbalanceOptions, grid: Grid) -> None:
-        super().__init__(2)
+        super().__init__(3)
         weights = WeightedImbalanceOptions(weight="exp_bps", half_life_bps=options.half_life_bps)
         self._deep = WeightedImbalance(weights, grid)
         self._tick = TickSize(grid)
@@ -139,6 +143,7 @@ class Lean(Metric):
         bid = book.bids.size[book.bids.n - 1]
         ask = book.asks.size[book.asks.n - 1]
         self.out[0] = (bid - ask) / (bid + ask)
+        self.out[2] = (bid - ask) * fabs(log(bid / ask))
         if self._seen < KNOWN_AFTER:
             self.out[1] = nan
         elif self.trusted:
@@ -155,32 +160,53 @@ class MicrostructureImbalance(Detector):
 
     Both in [-1, 1]. The lean is ``queue_imbalance`` where the spread is at most ``tight_ticks`` in ``tight_share`` of
     the last ten minutes (sampled once a second), elsewhere ``weighted_imbalance`` by distance, because a small-tick
-    queue is tiny and flickers. The tilt is ``(weighted_mid - mid) / (half spread)``. Positive: bids are heavier. No
-    value: the book is not live, crossed or one-sided, or the first minute of a book. Source: Gould & Bonart 2016;
-    Lipton, Pesavento & Sotiropoulos 2013.
+    queue is tiny and flickers. The tilt is ``(weighted_mid - mid) / (half spread)``. The usual peak is that of the size
+    by which one best queue exceeds the other, times the logarithm of their ratio, averaged likewise; before it is known
+    (a minute more) nothing opens. Positive: bids are heavier. No value: the book is not live, crossed or one-sided, or
+    the first minute of a book. Source: Gould & Bonart 2016; Lipton, Pesavento & Sotiropoulos 2013.
     """
 
     Options: ClassVar[type[Struct]] = MicrostructureImbalanceOptions
     bounded: ClassVar[bool] = True
     _touch: Lean
     _mean: Mean
+    _surplus: Mean
+    _exceeds: cython.double
 
     def __init__(self, kind: str, name: str, options: MicrostructureImbalanceOptions, grid: Grid) -> None:
         self._touch = Lean(options, grid)
         self._mean = Mean(options.smooth_ms * NS_PER_MS)
+        self._surplus = Mean(options.smooth_ms * NS_PER_MS)
+        self._exceeds = nan
         super().__init__(kind, name, options, [self._touch], True)
 
     @cython.ccall
     def cut(self) -> cython.void:
         Detector.cut(self)
         self._mean.clear()
+        self._surplus.clear()
+        self._exceeds = nan
 
     @cython.ccall
     def read(self) -> cython.double:
         if self._touch.answered != VALUE or self._touch.out[1] != self._touch.out[1]:
             self._mean.clear()
+            self._surplus.clear()
+            self._exceeds = nan
             return nan
+        self._exceeds = self._surplus.push(self._touch.out[2], self.now_ns)
         return (self._mean.push(self._touch.out[1], self.now_ns) + self._touch.out[0]) / 2.0
+
+    @cython.ccall
+    def magnitude(self) -> cython.double:
+        return self._exceeds
+
+    @cython.ccall
+    def shape(self, score: cython.double) -> cython.double:
+        most: cython.double = 0.99 * self.lifecycle.on
+        if self.lifecycle.state == OPENED or not (self.usual.times > 0 and self.usual.peak != self.usual.peak):
+            return score
+        return max(-most, min(most, score))
 
     def evidence(self) -> dict[str, float | None]:
         known = self._touch.answered == VALUE
@@ -188,6 +214,7 @@ class MicrostructureImbalance(Detector):
             "queue_imbalance": self._touch.out[0] if known else None,
             "lean": self._touch.out[1] if known else None,
             "tight": 1.0 if self._touch.trusted else 0.0,
+            "surplus": self._exceeds,
         }
 
 

@@ -25,6 +25,7 @@ else:
     from cython.cimports.imbalanced.metrics.statistics import RollingQuantile
 
 from imbalanced.detect.detector import DetectorOptions
+from imbalanced.detect.flow import TakerFlow
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.detect.takers import Samples
 from imbalanced.metrics import lifecycle, metric
@@ -41,14 +42,19 @@ OPENED = cython.declare(cython.int, lifecycle.OPENED)
 
 
 class VolumeSpikeSignalOptions(DetectorOptions, frozen=True, kw_only=True):
-    """One event at a price; the thresholds are quantiles of the scores of late."""
+    """One event at a price; the thresholds are quantiles of the scores of late. A score is that of a minute and comes
+    back with every trade at its price, so a quantile of it is passed in runs, many times an hour on any market: what
+    must be unusual as well is what takers do within seconds.
+    """
 
-    on: Annotated[Share, Doc("open at this quantile of the scores of the past")] = Decimal("0.99")
+    on: Annotated[Share, Doc("open at this quantile of the scores of the past")] = Decimal("0.95")
     off: Annotated[Share, Doc("strength counts from this quantile on")] = Decimal("0.9")
     min_duration_ms: Millis0 = 0
     cooldown_ms: Millis0 = 10_000
     horizon_ms: Millis = 5_000
     update_step: NonNegative = Decimal(1)
+    times_usual: NonNegative = Decimal(3)
+    burst_ms: Annotated[Millis, Doc("over which the net size of takers must be unusual")] = 3_000
     bucket: Annotated[Positive | None, Doc("width of a price bucket; none: from the range of prices")] = None
     window_ms: Annotated[Millis, Doc("over which volume is summed")] = 60_000
     min_buckets: Annotated[Count, Doc("other buckets that must have volume")] = 5
@@ -66,7 +72,9 @@ class VolumeSpikeSignal(Detector):
     ``sgn(delta_ratio) * score`` of ``volume_spike`` where the bucket is one-sided enough, from the ``on`` quantile of
     past scores on, and never below ``least``. Buckets are a fraction of the range that prices had within a window, in
     whole ticks, so that there are enough of them in a calm market too; they are chosen anew when there are no longer.
-    Positive: bought by takers. No value: too few buckets or scores, or nothing beyond the threshold. Source:
+    The usual peak is that of the net size of takers within ``burst``, and scores during more than that enter no
+    quantile. Where a tick is so large that prices are too few to be compared, the score is that net size over its usual
+    peak. Positive: bought by takers. No value: too few buckets or scores, or nothing beyond the threshold. Source:
     practitioners' measure.
     """
 
@@ -74,6 +82,7 @@ class VolumeSpikeSignal(Detector):
     inputs: ClassVar[str] = "trade"
     family: ClassVar[str] = "flow"
     _volume: SpikeByRange
+    _takers: Metric
     _above: RollingQuantile
     _below: RollingQuantile
     _share: cython.double
@@ -81,13 +90,18 @@ class VolumeSpikeSignal(Detector):
 
     def __init__(self, kind: str, name: str, options: VolumeSpikeSignalOptions, grid: Grid) -> None:
         self._volume = SpikeByRange(options, grid)
+        self._takers = TakerFlow(options.burst_ms, options.burst_ms, grid)
         least = min(options.min_count, options.past)
         self._above = RollingQuantile(QuantileOptions(q=options.on, window=options.past, min_count=least))
         self._below = RollingQuantile(QuantileOptions(q=options.off, window=options.past, min_count=least))
         self._share = float(options.min_imbalance)
         self._floor = float(options.least)
-        super().__init__(kind, name, options, [self._volume], False)
+        super().__init__(kind, name, options, [self._volume, self._takers], False)
         self.instant = True
+
+    @cython.ccall
+    def magnitude(self) -> cython.double:
+        return self._takers.out[2]
 
     @cython.ccall
     def read(self) -> cython.double:
@@ -95,21 +109,39 @@ class VolumeSpikeSignal(Detector):
         delta: cython.double
         on: cython.double
         if self._volume.answered != VALUE:
-            return nan
+            return self._in_time()
         score = self._volume.out[0]
         delta = self._volume.out[1]
         on = max(self._above.threshold(), self._floor)
         if self.lifecycle.state != OPENED and on == on:
             self.lifecycle.on = on
             self.lifecycle.off = min(on, self._below.threshold())
-        self._above.update(score)
-        self._below.update(score)
+        if not self.usual.times > 0 or not self.usual.beyond(self.magnitude()):
+            # An event is no past to measure the next one against.
+            self._above.update(score)
+            self._below.update(score)
         if fabs(delta) < self._share or not score >= on:
             return nan
         return score if delta > 0 else -score
 
+    @cython.cfunc
+    def _in_time(self) -> cython.double:
+        """Where there are too few prices to compare: the net size of the burst over its usual peak."""
+        gross: cython.double = self._takers.out[1]
+        score: cython.double = self._takers.out[2] / self.usual.peak if self.usual.peak > 0 else nan
+        if not gross > 0 or fabs(self._takers.out[0]) < self._share * gross or not fabs(score) >= self._floor:
+            return nan
+        if self.lifecycle.state != OPENED:
+            self.lifecycle.on = self._floor
+            self.lifecycle.off = self._floor
+        return score
+
     def evidence(self) -> dict[str, float | None]:
-        return {"score": self._volume.out[0], "delta_ratio": self._volume.out[1]}
+        return {
+            "score": self._volume.out[0],
+            "delta_ratio": self._volume.out[1],
+            "net_size": self._takers.out[2],
+        }
 
 
 @cython.cclass

@@ -32,7 +32,9 @@ PLAYERS: dict[str, Player] = {
     "binance_usdm": binance.BINANCE_USDM,
     "binance_coinm": binance.BINANCE_COINM,
 }
-SIMS: dict[str, SimVenue] = {
+# Those that worlds draw (`worlds/`): venues that say a change in one frame and keep a proof of each level, not those
+# whose message is several frames, whose books are of orders, or that prove nothing.
+DRAWN: dict[str, SimVenue] = {
     **PLAYERS,
     "okx": okx.OKX,
     "kraken": kraken.KRAKEN,
@@ -42,6 +44,9 @@ SIMS: dict[str, SimVenue] = {
     "deribit": deribit.DERIBIT,
     "kucoin": kucoin.KUCOIN,
     "hyperliquid": hyperliquid.HYPERLIQUID,
+}
+SIMS: dict[str, SimVenue] = {
+    **DRAWN,
     "bitfinex": bitfinex.BITFINEX,
     "bitfinex_orders": bitfinex.BITFINEX_ORDERS,
     "coinbase": coinbase.COINBASE,
@@ -51,4 +56,4 @@ SIMS: dict[str, SimVenue] = {
     "kraken_futures": kraken_futures.KRAKEN_FUTURES,
 }
 
-__all__ = ["PLAYERS", "SIMS", "Options", "Running", "run_cli", "start"]
+__all__ = ["DRAWN", "PLAYERS", "SIMS", "Options", "Running", "run_cli", "start"]

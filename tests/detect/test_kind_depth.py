@@ -11,6 +11,7 @@ from imbalanced.detect.across import Floor
 
 BIDS = {99.9: 10.0, 99.8: 10.0}
 ASKS = {100.1: 10.0, 100.2: 10.0}
+BAND = {"kind": "market_depth_imbalance", "bps": 50, "standardise": {"half_life": "5s", "min_count": 20}, **NOW}
 DEPTH = {"kind": "book_exhaustion", "half_life": "1s", "bps": 50, **NOW}
 
 
@@ -26,6 +27,35 @@ def test_asks_that_are_gone_are_buy_pressure_and_bids_sell() -> None:
     assert hand.take() == ["open buy"]
     hand = calm(Hand(DEPTH).image(BIDS, ASKS), 3).wait(0.1).change({99.9: 2.0, 99.8: 2.0})
     assert hand.take() == ["open sell"]
+
+
+def swinging(hand: Hand, seconds: int, most: float) -> Hand:
+    """Bids come and go every two seconds, now and then by as much as ``most``."""
+    hand.image(BIDS, ASKS)
+    for i in range(seconds * 10):
+        lump = most if i // 20 % 4 == 0 else 1.0
+        hand.wait(0.1).change({99.8: 10.0 + lump * (i // 10 % 2) + i % 3 / 10})
+    return hand
+
+
+def test_depth_is_news_by_its_own_size_and_not_by_a_share_that_wanders() -> None:
+    hand = swinging(Hand(BAND), 100, 20.0)
+    hand.take()
+    for _ in range(3):
+        hand.wait(0.1).change({99.8: 10.0}).wait(0.1).change({99.8: 30.0})
+        assert hand.one.x > 1.5
+        assert hand.take() == [], "as much more as there often is"
+    hand.wait(0.1).change({99.8: 90.0})
+    assert hand.take() == ["open buy"]
+    assert hand.one.evidence()["surplus"] == pytest.approx(99.8 * 80, rel=0.05), "in money, against its median"
+    hand = swinging(Hand(BAND), 100, 20.0)
+    hand.take()
+    assert hand.wait(0.1).change({99.8: 10.0}, {100.2: 90.0}).take() == ["open sell"]
+
+
+def test_what_depth_was_usual_ends_with_its_book() -> None:
+    hand = swinging(Hand(BAND), 100, 20.0).lost().wait(1).image(BIDS, ASKS).wait(0.1).change({99.8: 10.1})
+    assert isnan(hand.one.magnitude())
 
 
 def test_more_than_usual_on_one_side_is_no_exhaustion_of_the_other() -> None:

@@ -82,6 +82,18 @@ def test_a_ratio_needs_more_flow_than_usual() -> None:
     assert told["gross_flow"] > told["median_flow"] > 0  # type: ignore[operator]
 
 
+def test_a_ratio_needs_an_unusual_size_and_a_minute_to_know_it() -> None:
+    ratio = {"kind": "order_flow_imbalance_ratio", "takers_share": 0, **NOW}
+    hand = steady(Hand(ratio).image(BIDS, ASKS), 40)
+    hand.take()
+    assert hand.wait(0.1).change({99.9: 90.0}).take() == [], "nobody knows yet what is usual"
+    assert hand.one.raw > 0.9
+    hand = steady(Hand(ratio).image(BIDS, ASKS), 120)
+    hand.take()
+    assert hand.wait(3).change({99.9: 1.0 + hand.one.usual.peak * 1.5}).take() == []
+    assert hand.wait(3).change({99.9: 90.0}).take() == ["open buy"]
+
+
 def test_a_ratio_remembers_no_flow_of_a_lost_book() -> None:
     hand = Hand({"kind": "order_flow_imbalance_ratio", "times_usual": 0, "takers_share": 0, **NOW})
     steady(hand.image(BIDS, ASKS), 60).lost().take()

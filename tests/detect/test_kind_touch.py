@@ -35,6 +35,28 @@ def test_a_heavy_queue_under_a_tight_spread_is_pressure() -> None:
     assert hand.take() == ["open sell"]
 
 
+def used_up(hand: Hand, times: int) -> Hand:
+    """Every three seconds the best bid is nearly used up for half a second."""
+    for _ in range(times):
+        hand.wait(0.1).change({99.9: 1.0}, {100.0: 1.0}).wait(2.4).change({99.9: 0.1}).wait(0.5).change()
+    return hand
+
+
+def test_a_short_queue_alone_is_the_end_of_a_price_and_no_pressure() -> None:
+    calm = {**LEAN, "times_usual": 2.5}
+    image = {99.9: 1.0, 99.8: 5.0}, {100.0: 1.0, 100.1: 5.0}
+    hand = quoted(Hand(calm).image(*image), 61).wait(0.1).change({99.9: 19.0}).wait(0.4).change()
+    assert hand.one.raw > 0.8
+    assert hand.take() == [], "what is usual is not known yet"
+    hand = quoted(Hand(calm).image(*image), 125).wait(0.1).change({99.9: 0.1}, {100.0: 1.0}).wait(0.4).change()
+    assert hand.take() == ["open sell"], "ten to one is new"
+    hand = used_up(Hand(calm).image(*image), 60)
+    assert hand.one.x < -0.8
+    assert hand.take() == [], "but not where it comes every few seconds"
+    hand.wait(0.1).change({}, {100.0: 19.0}).wait(0.4).change()
+    assert hand.take() == ["open sell"], "a long queue against it is"
+
+
 def test_where_the_spread_is_wide_depth_by_distance_is_trusted() -> None:
     hand = Hand(LEAN).image({99.9: 1.0, 99.8: 50.0}, {100.3: 1.0, 100.4: 1.0})
     quoted(hand, 61, ask=100.3)

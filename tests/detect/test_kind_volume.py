@@ -37,6 +37,41 @@ def test_volume_at_one_price_beyond_its_own_quantile() -> None:
     assert hand.take()[0] == "open sell"
 
 
+def test_a_price_with_much_volume_is_no_spike_while_takers_do_what_they_do() -> None:
+    """The score of a minute stays high with every trade at that price."""
+    hand = walking(Hand({**SPIKE, "bucket": 0.1}), 900)
+    hand.take()
+    for _ in range(40):
+        hand.wait(0.6).buy(1.0, 100.5)
+    assert abs(hand.one.evidence()["score"]) > 3  # type: ignore[arg-type]
+    assert hand.take() == []
+    assert abs(hand.one.magnitude()) < 3 * hand.one.usual.peak
+
+
+def test_a_spike_is_no_past_for_the_next_one() -> None:
+    hand = walking(Hand({**SPIKE, "bucket": 0.1}), 900)
+    on = hand.one.lifecycle.on
+    for _ in range(300):
+        hand.wait(0.01).buy(3.0, 100.5)
+    assert hand.one.magnitude() > 3 * hand.one.usual.peak
+    hand.wait(40).clock()
+    walking(hand, 100)
+    assert hand.one.lifecycle.on == pytest.approx(on, rel=0.5)
+
+
+def test_where_prices_are_too_few_a_spike_is_one_in_time() -> None:
+    hand = Hand(SPIKE).image(*BOOK)
+    for i in range(1200):
+        hand.wait(0.1).buy(1.0, 100.0) if i // 2 % 2 else hand.wait(0.1).sell(1.0, 99.9)
+    assert hand.take() == []
+    for _ in range(40):
+        hand.wait(0.02).buy(3.0, 100.0).sell(3.0, 99.9)
+    assert hand.take() == [], "both sides"
+    for _ in range(40):
+        hand.wait(0.02).sell(6.0, 99.9)
+    assert hand.take() == ["open sell"]
+
+
 def test_volume_of_both_sides_has_none() -> None:
     hand = walking(Hand({**SPIKE, "bucket": 0.1}), 400)
     hand.take()

@@ -8,9 +8,6 @@ A world is a few of the simulated venues with true books of their own (``exchang
 one ``random.Random(seed)``: nothing sleeps and nothing is opened, so a seed is a test that can be run again. Faults
 come in phases (``faults.py``, ``happenings.py``) and stop; the oracle (``oracle.py``) looks after every single frame.
 
-Drawn are the venues that say a change in one frame and keep a proof of each level: not those whose message is several
-frames (``kraken_futures``, ``bitfinex``), whose books are of orders, or that prove nothing (``coinbase``).
-
 Only what a venue's own protocol can show is done to it: a digit is changed where a checksum covers it, books are no
 larger than the proof, and the ids of two lives of a venue never meet.
 """
@@ -19,16 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imbalanced.sim import SIMS
+from imbalanced.sim import DRAWN
 from imbalanced.sim.worlds.world import Outcome, World
-
-DRAWN = {
-    name: SIMS[name]
-    for name in (
-        *("binance", "binance_us", "binance_usdm", "binance_coinm", "okx", "kraken", "bybit", "bybit_inverse"),
-        *("bybit_spot", "deribit", "kucoin", "hyperliquid"),
-    )
-}
 
 if TYPE_CHECKING:
     from collections.abc import Callable
