@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, structs
 
 from imbalanced.backoff import Backoff, Pace
+from imbalanced.clock import Clock
 from imbalanced.events import Frame, FrameKind
 from imbalanced.transports.rest import Rest, RestOptions
 from imbalanced.transports.transport import Options, TransportError
@@ -182,10 +182,11 @@ class _Link:
 
     def on_message(self, data: bytes, recv_ns: int) -> None:
         hands = self._hands
-        if recv_ns < hands.last_ns:
-            recv_ns = hands.last_ns
+        clock = hands.clock
+        if recv_ns < clock.last_ns:
+            recv_ns = clock.later_ns()
         else:
-            hands.last_ns = recv_ns
+            clock.last_ns = recv_ns
         frame = Frame(recv_ns, hands.venue, self.conn, "ws", data)
         try:  # as `take` does, a call less
             hands.feed(frame)
@@ -317,7 +318,7 @@ class Connector:
         sign: Callable[[str, int], str] | None = None,
         jitter: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        now_ns: Callable[[], int] = time.time_ns,
+        clock: Clock | None = None,
     ) -> None:
         self.venue = venue
         self.limits = limits
@@ -328,11 +329,11 @@ class Connector:
         self.jitter = jitter
         self.sleep = sleep
         self.stopping = False
-        self.last_ns = 0
         self.feed = feed
         self._on_sent = on_sent
         self._sign = sign
-        self.now_ns = now_ns
+        self.clock = clock or Clock()
+        self.now_ns = self.clock.now_ns
         self._connects = Pace(options.connects, options.connects_window_s)
         self._links: dict[int, _Link] = {}
         self._link_tasks: set[asyncio.Task[None]] = set()
@@ -340,7 +341,7 @@ class Connector:
         self._fetch_failures = 0
         self._early: list[Command] = []
         self._tasks: asyncio.TaskGroup | None = None
-        self._alarm = _Alarm(self._clock, self._ring)
+        self._alarm = _Alarm(self.now_ns, self._ring)
         self._broken: Exception | None = None
         self._over = asyncio.Event()
         self._gone = asyncio.Event()
@@ -417,7 +418,7 @@ class Connector:
 
     def give(self, kind: FrameKind, conn: int, data: bytes = b"", url: str = "", status: int = 200) -> None:
         """Feed a frame of now."""
-        self.take(Frame(self._clock(), self.venue, conn, kind, data, url, status))
+        self.take(Frame(self.now_ns(), self.venue, conn, kind, data, url, status))
 
     def take(self, frame: Frame) -> None:
         """Feed a frame; a pipeline that fails ends :meth:`run`."""
@@ -435,11 +436,11 @@ class Connector:
 
     def signed(self, text: str) -> str:
         """As it goes out. A recording holds what was asked, not the proof of who asked."""
-        return text if self._sign is None else self._sign(text, self.now_ns())
+        return text if self._sign is None else self._sign(text, self.clock.wall_ns())
 
     def tell_sent(self, conn: int, text: str) -> None:
         if self._on_sent is not None:
-            self._on_sent(Frame(self._clock(), self.venue, conn, "sent", text.encode()))
+            self._on_sent(Frame(self.now_ns(), self.venue, conn, "sent", text.encode()))
 
     # -- the commands --------------------------------------------------------------------------------------------------
 
@@ -501,11 +502,6 @@ class Connector:
 
     def _ring(self) -> None:
         self.give("wake", 0)
-
-    def _clock(self) -> int:
-        """Now, and never before a time that was given already."""
-        self.last_ns = max(self.last_ns, self.now_ns())
-        return self.last_ns
 
 
 def public_url(url: str) -> str:

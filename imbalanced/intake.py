@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from imbalanced.backoff import Backoff
+from imbalanced.clock import Clock
 from imbalanced.connector import Connector
 from imbalanced.events import Frame
 from imbalanced.instruments import InstrumentsUnavailable
@@ -64,7 +64,7 @@ class Intake:
         self._tell = tell
         self._recorder: Recorder | None = None
         self._over = False
-        self._last_ns = 0
+        self.clock = Clock()
         self._tick_ns = 0
         self._tick_asked = asyncio.Event()
         self._chores: list[asyncio.Task[None]] = []
@@ -73,7 +73,7 @@ class Intake:
             transport = TRANSPORTS[DEFAULT if settings.transport == "auto" else settings.transport]
             sign = signer(VENUES[venue], settings.credentials)
             self.connectors[venue] = Connector(
-                venue, limits, transport, self.feed, log=log, on_sent=self._sent, sign=sign
+                venue, limits, transport, self.feed, log=log, on_sent=self._sent, sign=sign, clock=self.clock
             )
         if config.record is not None:
             name = calibration.digest() if calibration else ""
@@ -105,8 +105,7 @@ class Intake:
 
     def now_ns(self) -> int:
         """Now, and never before a time that was given already."""
-        self._last_ns = max(time.time_ns(), self._last_ns)
-        return self._last_ns
+        return self.clock.now_ns()
 
     def feed(self, frame: Frame) -> None:
         """The one way in."""
@@ -131,7 +130,7 @@ class Intake:
         while True:
             await self._tick_asked.wait()
             self._tick_asked.clear()
-            wait_s = (self._tick_ns - time.time_ns()) / S
+            wait_s = (self._tick_ns - self.now_ns()) / S
             await asyncio.sleep(min(max(wait_s, 0.0), CLOCK_LOOKS_S))
             self.feed(Frame(max(self.now_ns(), self._tick_ns), "", 0, "wake", b""))
 

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
+from imbalanced.clock import Clock
 from imbalanced.connector import Connector, ConnectorOptions, public_url
 from imbalanced.events import Frame
 from imbalanced.transports import TRANSPORTS
@@ -146,7 +147,7 @@ def connector(
         sleep=sleep,
         on_sent=on_sent,
         sign=sign,
-        now_ns=now_ns,
+        clock=Clock(now_ns),
     )
 
 

@@ -66,6 +66,7 @@ ORDER = (
     "calibrations",
     "journal",
     "backoff",
+    "clock",
     "instruments",
     "transports*",
     "connector",
