@@ -55,15 +55,15 @@ GROWTH_LIMIT_MB, GROWTH_LIMIT_SHARE = 4.0, 0.03
 SAMPLE = re.compile(r"^imbalanced_(\w+?)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
-# About one loss per symbol in ten minutes of ten frames a second: more would meet the daemon's own cool-down, which is
-# there for a venue that is broken, and measure that.
+# Two or three losses per book in ten minutes of thirty frames a second, those of whole sockets included: more than five
+# would meet the daemon's own cool-down, which is there for a venue that is broken, and measure that.
 TROUBLES: tuple[dict[str, object], ...] = (
-    {"fault": "drop", "probability": 0.0002},
+    {"fault": "drop", "probability": 0.00006},
     {"fault": "duplicate", "probability": 0.001},
-    {"fault": "reorder", "probability": 0.00005},
-    {"fault": "garbage", "probability": 0.00003},
+    {"fault": "reorder", "probability": 0.00002},
+    {"fault": "garbage", "probability": 0.000004},
     {"fault": "delay", "probability": 0.0005, "by": "150ms"},
-    {"fault": "close", "every": 60_000, "code": 1006},
+    {"fault": "close", "every": 200_000, "code": 1006},
     {"fault": "stale_snapshot", "probability": 0.2},
     {"fault": "http", "probability": 0.05, "status": 503},
 )
