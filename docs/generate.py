@@ -505,7 +505,7 @@ does not exist fail then. A filter that is named in the file although its venue 
 Soft filters answer with a quality in [0, 1] as well. The product of all is `quality` in the evidence, and `strength` is
 multiplied with it for as long as the signal lives. The numbers of every filter are in the evidence of the open, the
 lines of all of them in `imbalanced explain`, those of a refusal in the refusal. A hard filter that fails while a signal
-is open ends it as `faded`, looked at on every tick of the clock; `ended_by` in the evidence of the close names it.
+is open ends it as `faded`, looked at once a second; `ended_by` in the evidence of the close names it.
 
 The age of depth (`spoof`, `flicker`) is remembered only while one of the two is on; `market_depth_imbalance` rests on
 aged depth while `spoof` is, and takes depth at its word without it.

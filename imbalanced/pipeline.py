@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from imbalanced.venues.codec import Command
 
 NS_PER_MS = 1_000_000
+# Open signals are held against the filters again so often: the answers cost more than a tick and change slowly.
+REVIEW_NS = 1_000_000_000
 
 
 class Seat:
@@ -131,6 +133,7 @@ class Pipeline:
         self._snapshots_ns = config.snapshots_ms * NS_PER_MS
         self._ticking = False
         self._snapshot_due_ns = 0
+        self._review_due_ns = 0
         for venue, settings in config.venues.items():
             own = settings.endpoints
             endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
@@ -437,13 +440,17 @@ class Pipeline:
         snapshot = frame.recv_ns >= self._snapshot_due_ns
         if snapshot:
             self._snapshot_due_ns = (frame.recv_ns // self._snapshots_ns + 1) * self._snapshots_ns
+        review = frame.recv_ns >= self._review_due_ns
+        if review:
+            self._review_due_ns = (frame.recv_ns // REVIEW_NS + 1) * REVIEW_NS
         for seat in self.seats.values():
             fired = seat.desk.clock(frame.recv_ns)
             now = self._moment(seat, frame)
             seat.filters.observe(now)
             if fired:
                 self._signals(seat, frame, out)
-            self._end_what_turned_bad(seat, now, frame, out)
+            if review:
+                self._end_what_turned_bad(seat, now, frame, out)
             if seat.grader.pending:
                 out.extend(seat.grader.step(seat.desk.book, seat.desk.book_ns, frame.recv_ns))
             if snapshot and seat.desk.updates != seat.told_updates:
