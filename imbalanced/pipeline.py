@@ -133,7 +133,6 @@ class Pipeline:
         self._snapshots_ns = config.snapshots_ms * NS_PER_MS
         self._ticking = False
         self._snapshot_due_ns = 0
-        self._review_due_ns = 0
         for venue, settings in config.venues.items():
             own = settings.endpoints
             endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
@@ -440,16 +439,14 @@ class Pipeline:
         snapshot = frame.recv_ns >= self._snapshot_due_ns
         if snapshot:
             self._snapshot_due_ns = (frame.recv_ns // self._snapshots_ns + 1) * self._snapshots_ns
-        review = frame.recv_ns >= self._review_due_ns
-        if review:
-            self._review_due_ns = (frame.recv_ns // REVIEW_NS + 1) * REVIEW_NS
-        for seat in self.seats.values():
+        number, turns = frame.recv_ns // self._clock_ns, max(REVIEW_NS // self._clock_ns, 1)
+        for place, seat in enumerate(self.seats.values()):
             fired = seat.desk.clock(frame.recv_ns)
             now = self._moment(seat, frame)
             seat.filters.observe(now)
             if fired:
                 self._signals(seat, frame, out)
-            if review:
+            if (number + place) % turns == 0:  # each in its turn, so that no tick bears them all
                 self._end_what_turned_bad(seat, now, frame, out)
             if seat.grader.pending:
                 out.extend(seat.grader.step(seat.desk.book, seat.desk.book_ns, frame.recv_ns))
