@@ -11,33 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from imbalanced.events import (
-    BookChanged,
-    BookInvalid,
-    BookReplaced,
-    BookValid,
-    LinkDown,
-    LinkUp,
-    Liquidation,
-    Mark,
-    Notice,
-    Trade,
-    TradeIgnored,
-)
+from imbalanced.coverage import CHANNELS
+from imbalanced.events import BookInvalid, BookValid, LinkDown, LinkUp, Notice, TradeIgnored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # What a venue provides, as first data: liquidations may not happen for hours and are not waited for.
 WAITED_FOR = {"book": "book", "trade": "trades", "funding": "context", "oi": "context"}
-CHANNELS: dict[type, str] = {
-    BookReplaced: "book",
-    BookChanged: "book",
-    Trade: "trades",
-    TradeIgnored: "trades",
-    Mark: "context",
-    Liquidation: "liquidations",
-}
 ENOUGH_LAGS = 200
 CLOCK_LIMIT_S = 1.0
 

@@ -133,6 +133,7 @@ class Pipeline:
         self._snapshots_ns = config.snapshots_ms * NS_PER_MS
         self._ticking = False
         self._snapshot_due_ns = 0
+        self._cost = float(config.grading.round_trip_cost_bps) * 1e-4
         for venue, settings in config.venues.items():
             own = settings.endpoints
             endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
@@ -330,9 +331,8 @@ class Pipeline:
         seat.grader.opened(signal, seat.desk.book, seat.desk.book_ns)
 
     def _moment(self, seat: Seat, frame: Frame) -> Moment:
-        cost = float(self.config.grading.round_trip_cost_bps) * 1e-4
         return Moment(
-            seat.desk, seat.valid_since_ns, frame.recv_ns, seat.instrument, tuple(seat.peers), self.track, cost
+            seat.desk, seat.valid_since_ns, frame.recv_ns, seat.instrument, tuple(seat.peers), self.track, self._cost
         )
 
     def _end_what_turned_bad(self, seat: Seat, now: Moment, frame: Frame, out: list[Any]) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import msgspec
 import orjson
@@ -23,7 +23,7 @@ from imbalanced.pipeline import Pipeline
 from imbalanced.replay import Tally, with_timers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # So often the bar is moved, in records.
 BAR_EVERY = 500
@@ -95,8 +95,6 @@ def replay_files(
     captures: Sequence[Path], config: Config | None, tables: Tables, outputs: Outputs, *, progress: bool
 ) -> str:
     """Replay these files one after the other; answers the summary. Each run of our own begins anew, as it did then."""
-    heads = [tape.head(path) for path in captures]
-    own = None not in heads
     chosen = config or default_config(captures, tables)
     names = recorded_names(tables)
     told = _Run(outputs, captures[0].name)
@@ -105,11 +103,9 @@ def replay_files(
         told.open(stack)
         bar = _bar(stack) if progress and Console(stderr=True).is_terminal else None
         try:
-            for files, seq in runs(captures, heads):
-                began = calibrations.load(chosen.grading.calibration, _began(files[0]) if own else None)
-                pipeline = Pipeline(chosen, discover=config is None and not own, calibration=began)
-                told.begin(pipeline, seq)
-                for number, frame, made in with_timers(_frames(files, bar, names), pipeline, own=own):
+            for run in runs(captures, chosen, discover=config is None):
+                told.begin(run.pipeline, run.first_seq)
+                for number, frame, made in run.feed(_frames(run.files, bar, names)):
                     told.take(number, frame, made)
         finally:
             # What was read before a record that cannot be read stands.
@@ -121,18 +117,14 @@ def explain_files(id_: str, captures: Sequence[Path], config: Config | None, tab
     """One signal with everything about it, as these files give it; None when they do not. Reads no further than it
     must.
     """
-    heads = [tape.head(path) for path in captures]
-    own = None not in heads
     chosen = config or default_config(captures, tables)
     names = recorded_names(tables)
     entries: list[Entry] = []
     explanation: Explained | None = None
     grades: list[Graded] = []
-    for files, first_seq in runs(captures, heads):
-        began = calibrations.load(chosen.grading.calibration, _began(files[0]) if own else None)
-        pipeline = Pipeline(chosen, discover=config is None and not own, calibration=began)
-        seq, ungraded = first_seq - 1, False
-        for _, _, made in with_timers(_frames(files, None, names), pipeline, own=own):
+    for run in runs(captures, chosen, discover=config is None):
+        seq, ungraded = run.first_seq - 1, False
+        for _, _, made in run.feed(_frames(run.files, None, names)):
             for output in made:
                 kind = type(output)
                 seq += kind is Signal
@@ -155,20 +147,42 @@ def explain_files(id_: str, captures: Sequence[Path], config: Config | None, tab
     return None
 
 
-def _began(path: Path) -> str:
-    """The name of the calibration that the run behind a recording of ours began from; ``none`` for none."""
-    head = tape.head(path)
-    return head.calibration or "none" if head else "none"
+class Run(NamedTuple):
+    """One run on recordings: its files, the ``seq`` of its first signal, the pipeline that it is fed to, and whether
+    the recording is ours, with its timers on it.
+    """
+
+    files: list[Path]
+    first_seq: int
+    pipeline: Pipeline
+    own: bool
+
+    def feed(self, frames: Iterable[Frame]) -> Iterator[tuple[int, Frame, list[Any]]]:
+        """See :func:`imbalanced.replay.with_timers`."""
+        return with_timers(frames, self.pipeline, own=self.own)
 
 
-def runs(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], int]]:
-    """The files of each run with its first ``seq``; files that are not ours are one recording."""
-    runs: list[tuple[list[Path], int]] = []
+def runs(captures: Sequence[Path], config: Config, *, discover: bool) -> Iterator[Run]:
+    """Each run, begun as it began then; files that are not ours are one recording. ``discover``: where they have no
+    listing, take instruments from the frames.
+    """
+    heads = [tape.head(path) for path in captures]
+    own = None not in heads
+    for files, head in _by_run(captures, heads):
+        name = (head.calibration or "none") if own and head else None
+        began = calibrations.load(config.grading.calibration, name)
+        pipeline = Pipeline(config, discover=discover and not own, calibration=began)
+        yield Run(files, head.seq if head else 1, pipeline, own)
+
+
+def _by_run(captures: Sequence[Path], heads: Sequence[tape.Head | None]) -> list[tuple[list[Path], tape.Head | None]]:
+    """The files of each run with the head of the first."""
+    found: list[tuple[list[Path], tape.Head | None]] = []
     for path, head in zip(captures, heads, strict=True):
-        if not runs or (None not in heads and head is not None and head.begins):
-            runs.append(([], head.seq if head else 1))
-        runs[-1][0].append(path)
-    return runs
+        if not found or (None not in heads and head is not None and head.begins):
+            found.append(([], head))
+        found[-1][0].append(path)
+    return found
 
 
 def _bar(stack: ExitStack) -> Progress:

@@ -61,25 +61,18 @@ def check(captures: tuple[Path, ...], *, as_json: bool, strict: bool) -> None:
 
 def read_all(captures: Sequence[Path], coverage: Coverage) -> None:
     """Every record through sessions without metrics or detectors. What was read before a bad record counts."""
-    from imbalanced import tape
     from imbalanced.cli import tables
-    from imbalanced.pipeline import Pipeline
-    from imbalanced.replay import with_timers
     from imbalanced.replaying import default_config, read_as_ours, recorded_names, runs
 
     known = tables()
     names = recorded_names(known)
-    heads = [tape.head(path) for path in captures]
-    own = None not in heads
-    for files, _ in runs(captures, heads):
-        config = default_config(files, known).bare()
-        pipeline = Pipeline(config, discover=not own)
-        frames = (frame for path in files for frame in read_as_ours(path, names))
-        for number, frame, made in with_timers(frames, pipeline, own=own):
+    for run in runs(captures, default_config(captures, known).bare(), discover=True):
+        frames = (frame for path in run.files for frame in read_as_ours(path, names))
+        for number, frame, made in run.feed(frames):
             if number >= 0:
                 coverage.see(frame, made)
             else:
                 coverage.timer(made)
-        for session in pipeline.sessions.values():
+        for session in run.pipeline.sessions.values():
             for lane in session.lanes.values():
                 coverage.never_proven(session.venue, lane.instrument.symbol)
