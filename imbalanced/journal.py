@@ -1,8 +1,10 @@
 """The durable, append-only log of signals: one SQLite file, and the only truth about what was said.
 
 A signal is written here before any sink sees it, and ``seq`` is its place here; sinks are readers with a cursor of
-their own. The calls are synchronous and run on the loop's thread: signals are rare, and a commit with its fsync took
-0.3 ms where this was written. What does not belong here: asyncio, sinks, detectors.
+their own. The calls are synchronous. A commit waits for the disk, a few milliseconds on a good day, so writing comes in
+three steps: :meth:`Journal.place` and :meth:`Journal.written` touch memory alone, :meth:`Journal.write` the disk alone
+and may run in another thread, one at a time (``scribe.py``); it has a connection of its own, so that readers never see
+half of it. What does not belong here: asyncio, sinks, detectors.
 
 *Why synchronous=FULL.* With NORMAL a power cut may take back the last commits; their ``seq`` would then be given again,
 to other signals, in the same epoch, and Redis or a subscriber that had seen the first ones could never tell. In WAL
@@ -41,6 +43,7 @@ from imbalanced.jsontext import BadSignal, signal_from_json, signal_json
 
 __all__ = [
     "About",
+    "Batch",
     "Entry",
     "Journal",
     "JournalError",
@@ -53,6 +56,7 @@ __all__ = [
     "entry_of",
 ]
 
+MEMORY = ":memory:"
 APPLICATION_ID = 0x494D4231  # "IMB1", in the header of the file: `file journal.sqlite` shows it
 SCHEMA_VERSION = 2
 WEEK_NS = 7 * 24 * 3600 * 10**9
@@ -140,18 +144,40 @@ class Page(Struct, frozen=True):
     entries: list[Entry]
 
 
-class Journal:
-    """Use :meth:`open`. One writer a file; readers (``read_only``) as many as like, also beside a living writer."""
+class Batch(Struct, frozen=True, kw_only=True):
+    """What is to be written: signals with their places, why they were opened, and what signals were worth."""
 
-    def __init__(self, path: str, db: sqlite3.Connection, lock_fd: int | None, keep_ns: int, *, writable: bool) -> None:
+    signals: list[Signal]
+    entries: list[Entry]
+    rows: list[tuple[object, ...]]
+    explained: list[tuple[str, bytes]]
+    graded: list[tuple[str, int, float, float, int]]
+
+
+class Journal:
+    """Use :meth:`open`. One writer a file; readers (``read_only``) as many as like, also beside a living writer.
+
+    ``db`` reads, ``writer`` writes; they are the same in memory and in a reader.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        db: sqlite3.Connection,
+        lock_fd: int | None,
+        keep_ns: int,
+        *,
+        writer: sqlite3.Connection,
+        writable: bool,
+    ) -> None:
         self.path = path
         self.keep_ns = keep_ns
-        self._db = db
+        self._db, self._writer = db, writer
         self._lock_fd = lock_fd
         self._writable = writable
         self.epoch = self._value("SELECT value FROM meta WHERE key = 'epoch'", str)
         # The writer knows these without asking; a read-only journal asks, since another process moves them.
-        self._last = self._stored_last()
+        self._last = self._given = self._stored_last()
         self._oldest = self._stored_oldest()
         self._open = {entry.id: entry.seq for entry in self._open_rows(self._last + 1)}
         self._tail: deque[Entry] = deque(maxlen=TAIL_ENTRIES)
@@ -159,14 +185,17 @@ class Journal:
     @classmethod
     def open(cls, path: str | os.PathLike[str] | None, keep_ns: int = WEEK_NS, *, read_only: bool = False) -> Journal:
         """Open or create. ``path`` None keeps everything in memory; ``keep_ns`` is what :meth:`prune` leaves."""
-        name = ":memory:" if path is None else os.path.realpath(path)
+        name = MEMORY if path is None else os.path.realpath(path)
         lock_fd = None if path is None or read_only else _lock(name)
         db: sqlite3.Connection | None = None
         try:
             with _told(name, "open"):
                 db = _connect(name, read_only)
                 _recognise(name, db, read_only)
-                return cls(name, db, lock_fd, keep_ns, writable=not read_only)
+                writer = db if path is None or read_only else _connect(name, read_only)
+                if writer is not db:
+                    writer.execute("PRAGMA synchronous = FULL")
+                return cls(name, db, lock_fd, keep_ns, writer=writer, writable=not read_only)
         except BaseException:
             if db is not None:
                 db.close()
@@ -174,37 +203,66 @@ class Journal:
                 os.close(lock_fd)
             raise
 
+    @property
+    def waits(self) -> bool:
+        """Whether a write waits for a disk."""
+        return self.path != MEMORY
+
     def append(self, signals: Sequence[Signal], explained: Sequence[Explained] = ()) -> list[Signal]:
         """Write all or none, and return them with their ``seq``. Durable when it returns."""
-        placed = [structs.replace(signal, seq=seq) for seq, signal in enumerate(signals, self._last + 1)]
-        if not placed:
-            return placed
+        before = self._given, self._open
+        batch = self.place(signals, explained)
+        try:
+            self.write([batch])
+        except JournalError:
+            self._given, self._open = before
+            raise
+        self.written(batch)
+        return batch.signals
+
+    def grade(self, graded: Sequence[Graded]) -> None:
+        """What signals were worth. Durable when it returns."""
+        self.write([self.place((), (), graded)])
+
+    def place(
+        self, signals: Sequence[Signal], explained: Sequence[Explained] = (), graded: Sequence[Graded] = ()
+    ) -> Batch:
+        """Give signals their ``seq``. Nobody may hear of them before they are :meth:`written`."""
+        placed = [structs.replace(signal, seq=seq) for seq, signal in enumerate(signals, self._given + 1)]
         entries = [entry_of(signal) for signal in placed]
-        opened = dict(self._open)
-        rows = []
+        opened = dict(self._open) if entries else self._open
+        rows: list[tuple[object, ...]] = []
         for entry in entries:
             if entry.event == "open":
                 opened[entry.id] = entry.seq
             rows.append((*structs.astuple(entry), opened.get(entry.id)))
             if entry.event == "close":
                 opened.pop(entry.id, None)
-        with _told(self.path, "append"), self._transaction():
-            self._db.executemany(
-                f"INSERT INTO signals ({_COLUMNS}, open_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO explanations VALUES (?, ?)", [(one.id, _json(one)) for one in explained]
-            )
         self._open = opened
-        self._last = placed[-1].seq
-        self._tail.extend(entries)
-        return placed
+        self._given += len(placed)
+        return Batch(
+            signals=placed,
+            entries=entries,
+            rows=rows,
+            explained=[(one.id, _json(one)) for one in explained],
+            graded=[(one.id, one.horizon_ms, one.gross, one.net, one.recv_ns) for one in graded],
+        )
 
-    def grade(self, graded: Sequence[Graded]) -> None:
-        """What signals were worth."""
-        rows = [(one.id, one.horizon_ms, one.gross, one.net, one.recv_ns) for one in graded]
-        with _told(self.path, "grade"), self._transaction():
-            self._db.executemany("INSERT OR REPLACE INTO grades VALUES (?, ?, ?, ?, ?)", rows)
+    def write(self, batches: Sequence[Batch]) -> None:
+        """All of them or none, in one transaction; durable when it returns."""
+        with _told(self.path, "append"), self._transaction():
+            for batch in batches:
+                self._writer.executemany(
+                    f"INSERT INTO signals ({_COLUMNS}, open_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch.rows
+                )
+                self._writer.executemany("INSERT OR REPLACE INTO explanations VALUES (?, ?)", batch.explained)
+                self._writer.executemany("INSERT OR REPLACE INTO grades VALUES (?, ?, ?, ?, ?)", batch.graded)
+
+    def written(self, batch: Batch) -> None:
+        """The disk has it: from now on readers see it."""
+        if batch.entries:
+            self._last = batch.entries[-1].seq
+            self._tail.extend(batch.entries)
 
     def about(self, id: str) -> About | None:
         """Everything about one signal; None where there is none of that id."""
@@ -247,8 +305,13 @@ class Journal:
 
     @property
     def last_seq(self) -> int:
-        """The newest ``seq`` ever given, 0 before the first; pruning does not change it."""
+        """The newest ``seq`` ever written, 0 before the first; pruning does not change it."""
         return self._last if self._writable else self._stored_last()
+
+    @property
+    def next_seq(self) -> int:
+        """What the next signal will be given."""
+        return self._given + 1
 
     @property
     def oldest_seq(self) -> int:
@@ -277,21 +340,34 @@ class Journal:
         Only from the front, so no hole appears, and never the opening of a signal that is still open. At most
         :data:`PRUNE_ROWS` a call: call again while it returns that many.
         """
-        bound = self._prune_bound(now_ns - self.keep_ns)
+        bound, gone = self.forget(now_ns, self.oldest_open)
+        self.forgotten(bound)
+        return gone
+
+    @property
+    def oldest_open(self) -> int | None:
+        """Where the oldest signal that is still open was opened."""
+        return min(self._open.values(), default=None)
+
+    def forget(self, now_ns: int, oldest_open: int | None) -> tuple[int, int]:
+        """The part of :meth:`prune` that waits for the disk: the new oldest ``seq``, and how many entries went."""
+        bound = self._prune_bound(now_ns - self.keep_ns, oldest_open)
         if bound <= self._oldest:
-            return 0
+            return bound, 0
         with _told(self.path, "prune"), self._transaction():
             for table in ("explanations", "grades"):
-                self._db.execute(
+                self._writer.execute(
                     f"DELETE FROM {table} WHERE id IN (SELECT id FROM signals WHERE seq < ?) AND NOT EXISTS "
                     f"(SELECT 1 FROM signals AS s WHERE s.id = {table}.id AND s.seq >= ?)",
                     (bound, bound),
                 )
-            gone = self._db.execute("DELETE FROM signals WHERE seq < ?", (bound,)).rowcount
-        self._oldest = bound
+            return bound, self._writer.execute("DELETE FROM signals WHERE seq < ?", (bound,)).rowcount
+
+    def forgotten(self, bound: int) -> None:
+        """The disk has let them go."""
+        self._oldest = max(self._oldest, bound)
         while self._tail and self._tail[0].seq < bound:
             self._tail.popleft()
-        return gone
 
     def verify(self) -> list[str]:
         """Every fault found, in words; empty when the journal is whole. Reads all of it: for the command line."""
@@ -303,21 +379,22 @@ class Journal:
 
     def close(self) -> None:
         """Close the file (SQLite folds its WAL in) and let go of the lock. Harmless when already closed."""
+        self._writer.close()
         self._db.close()
         if self._lock_fd is not None:
             os.close(self._lock_fd)
             self._lock_fd = None
 
-    def _prune_bound(self, cutoff_ns: int) -> int:
+    def _prune_bound(self, cutoff_ns: int, oldest_open: int | None) -> int:
         # By order, not by WHERE recv_ns < cutoff: receive clocks run backwards, and that must not tear a hole.
         bound = self._oldest
         with _told(self.path, "prune"):
-            rows = self._db.execute("SELECT seq, recv_ns FROM signals ORDER BY seq LIMIT ?", (PRUNE_ROWS,))
+            rows = self._writer.execute("SELECT seq, recv_ns FROM signals ORDER BY seq LIMIT ?", (PRUNE_ROWS,))
             for seq, recv_ns in rows:
                 if recv_ns >= cutoff_ns:
                     break
                 bound = seq + 1
-        return min(bound, min(self._open.values(), default=bound))
+        return bound if oldest_open is None else min(bound, oldest_open)
 
     def _open_rows(self, before_seq: int) -> list[Entry]:
         with _told(self.path, "read"):
@@ -344,13 +421,13 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
+        self._writer.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._db.execute("COMMIT")
+            self._writer.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # SQLite has rolled back by itself after some errors (disk full)
-                self._db.execute("ROLLBACK")
+            if self._writer.in_transaction:  # SQLite has rolled back by itself after some errors (disk full)
+                self._writer.execute("ROLLBACK")
             raise
 
 
@@ -383,11 +460,11 @@ def _explained(path: str, row: tuple[bytes] | None) -> Explained | None:
 
 
 def _connect(name: str, read_only: bool) -> sqlite3.Connection:
-    if read_only and name != ":memory:":
-        db = sqlite3.connect(f"{Path(name).as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
-    else:
-        db = sqlite3.connect(name, isolation_level=None, timeout=1.0)
-    return db
+    # The writer's thread is not always the same one, but there is only one at a time.
+    if read_only and name != MEMORY:
+        uri = f"{Path(name).as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0, check_same_thread=False)
+    return sqlite3.connect(name, isolation_level=None, timeout=1.0, check_same_thread=False)
 
 
 def _recognise(name: str, db: sqlite3.Connection, read_only: bool) -> None:

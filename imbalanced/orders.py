@@ -17,6 +17,7 @@ Which of these a venue's messages are is its codec's knowledge; whether none is 
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
@@ -56,7 +57,7 @@ class OrderChange(Struct, frozen=True, gc=False):
     size: Decimal = NONE
 
 
-class Order(Struct):
+class Order(Struct, gc=False):
     """One resting order. ``place`` is ``sign * px``."""
 
     order_id: OrderId
@@ -70,6 +71,9 @@ class Orders:
     def __init__(self) -> None:
         self._orders: dict[OrderId, Order] = {}
         self._levels: dict[int, Decimal] = {}
+        # What rests at a place, and all places in order: the best bid is the last, the best ask the last below 0.
+        self._at: dict[int, dict[OrderId, Order]] = {}
+        self._places: list[int] = []
         self._acts = {Act.PUT: self._put, Act.AMEND: self._amend, Act.FILL: self._fill, Act.REMOVE: self._remove}
 
     def __len__(self) -> int:
@@ -79,13 +83,15 @@ class Orders:
         """No order rests."""
         self._orders.clear()
         self._levels.clear()
+        self._at.clear()
+        self._places.clear()
 
     def replace(self, changes: Iterable[OrderChange]) -> Rows:
         """The orders of an image, and nothing else; answers all levels, best first."""
         self.clear()
         for change in changes:
             self._acts[change.act](change)
-        return _rows({place: self._levels[place] for place in sorted(self._levels, reverse=True)})
+        return _rows({place: self._levels[place] for place in reversed(self._places)})
 
     def apply(self, changes: Iterable[OrderChange]) -> Rows:
         """One message of changes; answers the levels that differ from before, with their new sizes (0: gone)."""
@@ -98,16 +104,26 @@ class Orders:
         now = {place: self._levels.get(place, NONE) for place in before}
         return _rows({place: size for place, size in now.items() if size != before[place]})
 
-    def resting(self, sign: int) -> list[Order]:
-        """The orders of one side, the best price first; equal prices by their id."""
-        side = [order for order in self._orders.values() if order.place * sign > 0]
-        return sorted(side, key=lambda order: (-order.place, order.order_id))
+    def resting(self, sign: int, most: int) -> list[Order]:
+        """The best ``most`` orders of one side, the best price first; equal prices by their id."""
+        split = bisect_left(self._places, 0)
+        places = self._places[split:] if sign > 0 else self._places[:split]
+        found: list[Order] = []
+        for place in reversed(places):
+            found += sorted(self._at[place].values(), key=lambda order: order.order_id)
+            if len(found) >= most:
+                break
+        return found[:most]
 
     def _put(self, change: OrderChange) -> None:
         self._remove(change)
         if change.size > 0:
             place = change.sign * change.px
-            self._orders[change.order_id] = Order(change.order_id, place, change.size)
+            order = self._orders[change.order_id] = Order(change.order_id, place, change.size)
+            if place not in self._at:
+                self._at[place] = {}
+                insort(self._places, place)
+            self._at[place][change.order_id] = order
             self._levels[place] = EXACT.add(self._levels.get(place, NONE), change.size)
 
     def _amend(self, change: OrderChange) -> None:
@@ -131,11 +147,12 @@ class Orders:
         known = self._orders.pop(change.order_id, None)
         if known is None:
             return
-        left = EXACT.subtract(self._levels[known.place], known.size)
-        if left > 0:
-            self._levels[known.place] = left
-        else:
-            del self._levels[known.place]
+        place, still_there = known.place, self._at[known.place]
+        del still_there[change.order_id]
+        if still_there:
+            self._levels[place] = EXACT.subtract(self._levels[place], known.size)
+        else:  # sums are exact: nothing is left
+            del self._levels[place], self._at[place], self._places[bisect_left(self._places, place)]
 
 
 def _goes_to(change: OrderChange, known: Order | None) -> int:

@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from imbalanced.venues.codec import Command
 
 NS_PER_MS = 1_000_000
+# A period of the clock has so many steps, that many instruments apart: no step bears them all.
+STEP_NS = 10 * NS_PER_MS
+SEATS_A_STEP = 8
 # Open signals are held against the filters again so often: the answers cost more than a tick and change slowly.
 REVIEW_NS = 1_000_000_000
 
@@ -74,6 +77,7 @@ class Seat:
         self.valid_since_ns = 0
         self.checks: tuple[str, ...] = ()
         self.told_updates = 0
+        self.snapshot_due_ns = 0
         self.grader = grader
         self.trust: dict[str, Confidence] = {}
         self.quality: dict[str, float] = {}
@@ -129,10 +133,10 @@ class Pipeline:
         self.seats: dict[tuple[str, str], Seat] = {}
         self.floor = Floor()
         self._commands: list[Command] = []
-        self._clock_ns = config.clock_ms * NS_PER_MS
+        self._clock_ns = self._step_ns = config.clock_ms * NS_PER_MS
         self._snapshots_ns = config.snapshots_ms * NS_PER_MS
         self._ticking = False
-        self._snapshot_due_ns = 0
+        self._stepped = 0
         self._cost = float(config.grading.round_trip_cost_bps) * 1e-4
         for venue, settings in config.venues.items():
             own = settings.endpoints
@@ -426,9 +430,17 @@ class Pipeline:
     # -- the clock -----------------------------------------------------------------------------------------------------
 
     def _next_tick(self, now_ns: int) -> None:
-        self._commands.append(Wake(venue="", at_ns=(now_ns // self._clock_ns + 1) * self._clock_ns))
+        self._commands.append(Wake(venue="", at_ns=(now_ns // self._step_ns + 1) * self._step_ns))
+
+    def _steps(self) -> int:
+        """In how many steps a period is gone: few instruments have one, many as many as keep each step short."""
+        return max(min(-(-len(self.seats) // SEATS_A_STEP), self._clock_ns // STEP_NS), 1)
 
     def _tick(self, frame: Frame, out: list[Any]) -> None:
+        steps = self._steps()
+        step_ns = self._clock_ns // steps
+        if step_ns != self._step_ns:
+            self._step_ns, self._stepped = step_ns, 0
         self._next_tick(frame.recv_ns)
         silences: list[Any] = []
         self._crosscheck.look(frame, silences)
@@ -436,21 +448,28 @@ class Pipeline:
             out.append(event)
             if type(event) is BookInvalid:
                 self._book_invalid(event, frame, out)
-        snapshot = frame.recv_ns >= self._snapshot_due_ns
-        if snapshot:
-            self._snapshot_due_ns = (frame.recv_ns // self._snapshots_ns + 1) * self._snapshots_ns
-        number, turns = frame.recv_ns // self._clock_ns, max(REVIEW_NS // self._clock_ns, 1)
-        for place, seat in enumerate(self.seats.values()):
-            fired = seat.desk.clock(frame.recv_ns)
-            now = self._moment(seat, frame)
-            seat.filters.observe(now)
-            if fired:
-                self._signals(seat, frame, out)
-            if (number + place) % turns == 0:  # each in its turn, so that no tick bears them all
-                self._end_what_turned_bad(seat, now, frame, out)
-            if seat.grader.pending:
-                out.extend(seat.grader.step(seat.desk.book, seat.desk.book_ns, frame.recv_ns))
-            if snapshot and seat.desk.updates != seat.told_updates:
+        # A clock that comes late has passed over steps: they are made up for, each instrument once.
+        number = frame.recv_ns // step_ns
+        seats = list(self.seats.values())
+        for step in range(max(self._stepped + 1, number - steps + 1), number + 1):
+            for place in range(step % steps, len(seats), steps):
+                self._clock(seats[place], step // steps + place // steps, frame, out)
+        self._stepped = number
+
+    def _clock(self, seat: Seat, turn: int, frame: Frame, out: list[Any]) -> None:
+        """Time has passed for one instrument. ``turn`` counts its periods."""
+        fired = seat.desk.clock(frame.recv_ns)
+        now = self._moment(seat, frame)
+        seat.filters.observe(now)
+        if fired:
+            self._signals(seat, frame, out)
+        if turn % max(REVIEW_NS // self._clock_ns, 1) == 0:
+            self._end_what_turned_bad(seat, now, frame, out)
+        if seat.grader.pending:
+            out.extend(seat.grader.step(seat.desk.book, seat.desk.book_ns, frame.recv_ns))
+        if frame.recv_ns >= seat.snapshot_due_ns:
+            seat.snapshot_due_ns = (frame.recv_ns // self._snapshots_ns + 1) * self._snapshots_ns
+            if seat.desk.updates != seat.told_updates:
                 out.append(self._snapshot(seat, frame))
 
     def _snapshot(self, seat: Seat, frame: Frame) -> MetricSnapshot:

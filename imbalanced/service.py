@@ -31,6 +31,7 @@ from imbalanced.events import (
 from imbalanced.intake import Intake
 from imbalanced.journal import Journal
 from imbalanced.options import duration_text
+from imbalanced.scribe import Scribe
 from imbalanced.sinks import SINKS, Hub, JsonlOptions, Outlet, RedisOptions, WebsocketOptions
 from imbalanced.sinks.address import is_free
 from imbalanced.sinks.meters import Meters
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from imbalanced.config import Config
+    from imbalanced.journal import Batch
     from imbalanced.sinks import Sink
 
 COMPILED = not book.__file__.endswith(".py")
@@ -75,6 +77,7 @@ class Service:
         self._given = config
         self.intake: Intake
         self.journal: Journal
+        self.scribe: Scribe
         self.http: HttpServer
 
     # -- life ----------------------------------------------------------------------------------------------------------
@@ -88,10 +91,11 @@ class Service:
             self.journal = Journal.open(self.config.journal.path, self.config.journal.keep_s * S)
             stack.callback(self.journal.close)
             self._close_what_a_crash_left()
+            self.scribe = Scribe(self.journal, self._written)
             calibration = calibrations.load(self.config.grading.calibration)
             if calibration is not None:
                 self.log.info("calibration", name=calibration.digest(), cells=len(calibration.cells))
-            self.intake = Intake(self.config, self.log, self._tell, lambda: self.journal.last_seq + 1, calibration)
+            self.intake = Intake(self.config, self.log, self._tell, lambda: self.journal.next_seq, calibration)
             self.intake.on_listed = lambda venue, listed: self.meters.declare(
                 books=[(venue, one.symbol) for one in listed]
             )
@@ -109,7 +113,11 @@ class Service:
         stack.push_async_callback(self.http.stop)
         outlets += [tasks.create_task(one.run(), name=one.name) for one in self.outlets if one is not stream]
         self.intake.begin(tasks)
-        chores = [tasks.create_task(self._housekeeping()), tasks.create_task(self._watch_loop())]
+        chores = [
+            tasks.create_task(self._housekeeping()),
+            tasks.create_task(self._watch_loop()),
+            tasks.create_task(self.scribe.failing(), name="journal"),
+        ]
         self._announce(self)
         systemd.notify("READY=1")
         try:
@@ -144,6 +152,7 @@ class Service:
         deadline = asyncio.get_running_loop().time() + self.config.shutdown_s * 0.8
         await self.intake.end()
         self._save_calibration()
+        await self.scribe.drain()
         for outlet in self.outlets:
             outlet.finish()
         left = max(deadline - asyncio.get_running_loop().time(), 0.1)
@@ -271,17 +280,9 @@ class Service:
 
     def _tell_rare(self, outputs: list[Any], frame: Frame) -> None:
         signals = [output for output in outputs if type(output) is Signal]
-        if signals:
-            signals = self.journal.append(signals, [one for one in outputs if type(one) is Explained])
-            self.meters.signal_latency.observe((time.time_ns() - frame.recv_ns) * 1e-9)
-            for one in signals:
-                self.meters.observe(one)
-                self.log.info(f"signal_{one.event}", seq=one.seq, kind=one.kind, side=one.side, venue=one.venue,
-                              instrument=one.instrument, score=round(one.score, 2))  # fmt: skip
-            self.hub.notify()
         graded = [output for output in outputs if type(output) is Graded]
-        if graded:
-            self.journal.grade(graded)
+        if signals or graded:
+            self.scribe.say(signals, [one for one in outputs if type(one) is Explained], graded)
         for output in outputs:
             kind = type(output)
             if kind is Signal or kind is Explained:
@@ -292,6 +293,16 @@ class Service:
                 self.meters.suppress(output.kind, output.filter)
             elif kind in LOGGED:
                 self._log(output)
+
+    def _written(self, batch: Batch) -> None:
+        """The journal has these signals: now others may hear of them."""
+        for one in batch.signals:
+            self.meters.signal_latency.observe((time.time_ns() - one.recv_ns) * 1e-9)
+            self.meters.observe(one)
+            self.log.info(f"signal_{one.event}", seq=one.seq, kind=one.kind, side=one.side, venue=one.venue,
+                          instrument=one.instrument, score=round(one.score, 2))  # fmt: skip
+        if batch.signals:
+            self.hub.notify()
 
     def _see(self) -> None:
         """Every book and stream as it is now, for the gauges."""
@@ -321,7 +332,7 @@ class Service:
     async def _housekeeping(self) -> None:
         while True:
             await asyncio.sleep(PRUNE_EVERY_S)
-            removed = self.journal.prune(time.time_ns())
+            removed = await self.scribe.prune(time.time_ns())
             if removed:
                 self.log.info("journal_pruned", removed=removed)
 

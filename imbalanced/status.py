@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from imbalanced import __version__, explanation
@@ -105,9 +106,10 @@ class Status:
         found = self._service.journal.about(id)
         return None if found is None else explanation.as_data(found)
 
-    def metrics(self, accept_header: str) -> tuple[bytes, str]:
+    async def metrics(self, accept_header: str) -> tuple[bytes, str]:
         """``/metrics``."""
-        return self._service.prometheus.exposition(accept_header)
+        prometheus = self._service.prometheus
+        return await asyncio.to_thread(prometheus.text, prometheus.families(), accept_header)
 
     async def resync(self, venue: str, instrument: str) -> dict[str, object]:
         """``POST /api/books/resync``."""

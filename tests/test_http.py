@@ -70,7 +70,7 @@ class Fake:
         self.asked.append((id,))
         return {"id": id} if id == "00000000000000aa" else None
 
-    def metrics(self, accept_header: str) -> tuple[bytes, str]:
+    async def metrics(self, accept_header: str) -> tuple[bytes, str]:
         self.asked.append((accept_header,))
         return b"up 1\n" * 1000, "text/plain; version=0.0.4; charset=utf-8"
 

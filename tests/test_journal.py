@@ -346,12 +346,12 @@ class TestRefusals:
         journal = Journal.open(path)
         journal.append([opened(1)])
         # The journal's own connection, since the limit is a property of it: SQLITE_FULL as on a full disk.
-        pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
-        journal._db.execute(f"PRAGMA max_page_count = {pages}")
+        pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
+        journal._writer.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(JournalFull, match="the disk is full"):
             journal.append([opened(n) for n in range(2, 100)])
         assert (journal.last_seq, [s.seq for s in journal.open_signals()]) == (1, [1])
-        journal._db.execute("PRAGMA max_page_count = 1000000")
+        journal._writer.execute("PRAGMA max_page_count = 1000000")
         assert [s.seq for s in journal.append([opened(2)])] == [2]
         assert journal.verify() == []
         journal.close()

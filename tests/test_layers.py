@@ -65,6 +65,7 @@ ORDER = (
     "tape",
     "calibrations",
     "journal",
+    "scribe",
     "backoff",
     "clock",
     "instruments",

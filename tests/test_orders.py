@@ -67,7 +67,7 @@ def test_an_order_that_never_rested_changes_nothing(act: Act) -> None:
     orders = Orders()
     orders.apply([put(1, 100, "5")])
     assert orders.apply([OrderChange(act, 2, 1, 100, Decimal(1))]).n == 0
-    assert [(one.order_id, one.size) for one in orders.resting(1)] == [(1, Decimal(5))]
+    assert [(one.order_id, one.size) for one in orders.resting(1, 9)] == [(1, Decimal(5))]
 
 
 def test_what_cancels_out_in_one_message_is_no_change() -> None:
@@ -88,8 +88,8 @@ def test_an_image_is_all_there_is() -> None:
 def test_orders_stand_by_price_then_by_id() -> None:
     orders = Orders()
     orders.apply([put(9, 100, "1"), put(2, 100, "1"), put(1, 99, "1"), put(8, -101, "1"), put(3, -102, "1")])
-    assert [one.order_id for one in orders.resting(1)] == [2, 9, 1]
-    assert [one.order_id for one in orders.resting(-1)] == [8, 3]
+    assert [one.order_id for one in orders.resting(1, 9)] == [2, 9, 1]
+    assert [one.order_id for one in orders.resting(-1, 9)] == [8, 3]
 
 
 def test_a_sum_is_exact_or_refused() -> None:

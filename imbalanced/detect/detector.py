@@ -10,6 +10,7 @@ events (``instant``) has a value at its event and none between: it ends by age o
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from math import nan
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
@@ -234,10 +235,17 @@ class Detector:
 
 def _by_hand(options: DetectorOptions) -> bool:
     """Whether thresholds are of the raw value of a kind that has a standardiser: who sets those knows what is usual."""
-    usual = next(one.default for one in structs.fields(type(options)) if one.name == "standardise")
-    return options.standardise.by == "none" and usual.by != "none"
+    return options.standardise.by == "none" and _usual(type(options)).by != "none"
 
 
+@cache
+def _usual(options: type[DetectorOptions]) -> Standardise:
+    """The standardiser of a kind by default. To read a class's fields takes longer than to make a detector of it."""
+    usual: Standardise = next(one.default for one in structs.fields(options) if one.name == "standardise")
+    return usual
+
+
+@cache
 def options_without_more(kind: type[Detector]) -> Struct | None:
     """The defaults of a kind; None where one of its options has none."""
     fields = structs.fields(kind.Options)

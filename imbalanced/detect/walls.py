@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from array import array
 from decimal import Decimal
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import cython
+from msgspec import Struct
 
 if not cython.compiled:
     from imbalanced.book import Book, Ladder
@@ -45,7 +46,7 @@ GONE = cython.declare(cython.int, 2)
 JUDGED = cython.declare(cython.int, 3)
 
 
-class Case(NamedTuple):
+class Case(Struct, frozen=True, gc=False):
     """One wall that the touch came to. ``pattern``: small takers of the other side were there when it left."""
 
     t_ns: int

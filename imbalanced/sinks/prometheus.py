@@ -1,7 +1,7 @@
 """The daemon's numbers as Prometheus families. Names, labels and units are those of interface.md.
 
-A registry of our own, no globals; everything is read from :class:`~imbalanced.sinks.meters.Meters` at scrape time, on
-the loop's thread and so never in the middle of a frame.
+No globals; everything is read from :class:`~imbalanced.sinks.meters.Meters` at scrape time, on the loop's thread and so
+never in the middle of a frame. To make text of it takes longer than any frame: that may be done in another thread.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
 from imbalanced.events import MetricSnapshot
 from imbalanced.sinks.meters import BOOK_STATES, STREAM_STATES, Histogram, Meters, VenueMeter
@@ -31,27 +30,39 @@ class PrometheusOptions(Struct, frozen=True, kw_only=True):
 
 
 class Prometheus:
-    """``exposition`` is what ``/metrics`` answers."""
+    """What ``/metrics`` answers: :meth:`families`, then :meth:`text` of them."""
 
     def __init__(self, meters: Meters, options: PrometheusOptions) -> None:
-        self.registry = CollectorRegistry()
-        self.registry.register(_Families(meters, options))
-        ProcessCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self._families = _Families(meters, options)
+        # They register themselves somewhere, whether one likes it or not.
+        nobody = CollectorRegistry()
+        self._of_process = (ProcessCollector(registry=nobody), GCCollector(registry=nobody))
 
-    def exposition(self, accept_header: str = "") -> tuple[bytes, str]:
-        """Body and content type, OpenMetrics for those who accept it."""
+    def families(self) -> list[Metric]:
+        """All numbers as they are now. Call it on the loop's thread."""
+        return list(self._families.collect())
+
+    def text(self, families: Sequence[Metric], accept_header: str = "") -> tuple[bytes, str]:
+        """Body and content type, OpenMetrics for those who accept it. In any thread: nothing of the run is touched."""
         encode, content_type = choose_encoder(accept_header)
-        return encode(self.registry), content_type
+        return encode(_Taken((*families, *(one for part in self._of_process for one in part.collect())))), content_type
 
 
-class _Families(Collector):
+class _Taken(CollectorRegistry):
+    """A registry of what was taken, for the encoders of the library."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        super().__init__()
+        self._all = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._all)
+
+
+class _Families:
     def __init__(self, meters: Meters, options: PrometheusOptions) -> None:
         self._meters = meters
         self._options = options
-
-    def describe(self) -> list[Metric]:
-        return []  # or the registry would collect once, for the names, when this is registered
 
     def collect(self) -> Iterator[Metric]:
         meters = self._meters

@@ -301,7 +301,7 @@ class BitfinexCodec:
     def verify_orders(self, message: Diff | Image, orders: Orders) -> bool:
         """``id:amount`` of the best 25 orders, bids and asks in turn."""
         sides = (
-            [f"{one.order_id}:{js_number(sign * float(one.size))}" for one in orders.resting(sign)[:CHECKSUM_LEVELS]]
+            [f"{one.order_id}:{js_number(sign * float(one.size))}" for one in orders.resting(sign, CHECKSUM_LEVELS)]
             for sign in (1, -1)
         )
         return _signed_sum(*sides) == getattr(message, "checksum", None)

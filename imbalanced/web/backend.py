@@ -25,7 +25,7 @@ class ResyncRefused(Exception):
 
 
 class Backend(Protocol):
-    """Implemented by the service. All but :meth:`resync` must return at once."""
+    """Implemented by the service. What is no coroutine must return at once."""
 
     def healthy(self) -> bool:
         """The event loop turns and no task has died. A venue or sink that is down is no reason to say False."""
@@ -46,8 +46,8 @@ class Backend(Protocol):
     def about(self, id: str) -> Json | None:
         """``/api/signals/ID``: messages, explanation, grades; None if the journal has no signal of that id."""
 
-    def metrics(self, accept_header: str) -> tuple[bytes, str]:
-        """``Prometheus.exposition``: body and content type."""
+    async def metrics(self, accept_header: str) -> tuple[bytes, str]:
+        """``Prometheus.text``: body and content type."""
 
     async def resync(self, venue: str, instrument: str) -> Json:
         """Drop and prove one book again; returns when it is live or has failed (``"ok": true`` or ``false``).

@@ -117,7 +117,7 @@ class HttpServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         # Prometheus may be told to send parameters of its own (`params:`), so these are not judged.
-        body, content_type = self._backend.metrics(request.headers.get("Accept", ""))
+        body, content_type = await self._backend.metrics(request.headers.get("Accept", ""))
         response = web.Response(body=body, headers={"Content-Type": content_type})
         response.enable_compression()
         return response
