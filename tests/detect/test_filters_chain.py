@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from moments import Scene
 from msgspec import Struct
 
@@ -138,3 +140,19 @@ def test_rolling_forgets_by_time_and_samples_in_steps() -> None:
     past.add(40, float("nan"))
     assert len(past) == 0
     assert median_of([3.0, 1.0, 2.0, 10.0]) == 2.5
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from((1.0, 2.0, 2.0, -3.5, float("nan")))), max_size=60))
+def test_rolling_is_what_the_last_samples_say(steps: list[tuple[int, float]]) -> None:
+    past, kept, t = Rolling(50, 1), list[tuple[int, float]](), 0
+    for passed, x in steps:
+        t += passed
+        past.add(t, x)
+        kept = [(then, value) for then, value in [*kept, (t, x)] if then > t - 50 and value == value]
+        assert len(past) == len(kept)
+        if kept:
+            values = [value for _, value in kept]
+            assert past.median() == median_of(values)
+            assert (past.quantile(0.0), past.quantile(1.0)) == (min(values), max(values))
+            assert past.latest(3) == values[:-4:-1]
+            assert past.span_ns() == kept[-1][0] - kept[0][0]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
 from math import floor
 
 
 class Rolling:
-    """Samples of the last ``window_ns``, at most one every ``every_ns``. What is not a number is no sample."""
+    """Samples of the last ``window_ns``, at most one every ``every_ns``. What is not a number is no sample.
+
+    Arrays and no objects: a hundred instruments keep some hours of a dozen of these.
+    """
 
     def __init__(self, window_ns: int, every_ns: int) -> None:
         self._window_ns = window_ns
         self._every_ns = every_ns
-        self._past: deque[tuple[int, float]] = deque()
-        self._sorted: list[float] = []
+        # In their order from ``_first`` on; what is before has left.
+        self._times_ns = array("q")
+        self._values = array("d")
+        self._first = 0
+        self._sorted = array("d")
         self._next_ns = 0
 
     def __len__(self) -> int:
@@ -27,24 +33,34 @@ class Rolling:
     def add(self, t_ns: int, x: float) -> None:
         """One more; what is too old leaves. Times never decrease."""
         self._next_ns = (t_ns // self._every_ns + 1) * self._every_ns
-        while self._past and self._past[0][0] <= t_ns - self._window_ns:
-            del self._sorted[bisect_left(self._sorted, self._past.popleft()[1])]
+        self._forget(t_ns - self._window_ns)
         if x == x:
-            self._past.append((t_ns, x))
+            self._times_ns.append(t_ns)
+            self._values.append(x)
             insort(self._sorted, x)
+
+    def _forget(self, until_ns: int) -> None:
+        first, times_ns = self._first, self._times_ns
+        while first < len(times_ns) and times_ns[first] <= until_ns:
+            del self._sorted[bisect_left(self._sorted, self._values[first])]
+            first += 1
+        if 2 * first > len(times_ns):
+            del times_ns[:first], self._values[:first]
+            first = 0
+        self._first = first
 
     def clear(self) -> None:
         """All leave."""
-        self._past.clear()
-        self._sorted.clear()
+        del self._times_ns[:], self._values[:], self._sorted[:]
+        self._first = 0
 
     def span_ns(self) -> int:
         """From the oldest sample to the newest."""
-        return self._past[-1][0] - self._past[0][0] if self._past else 0
+        return self._times_ns[-1] - self._times_ns[self._first] if self._sorted else 0
 
     def latest(self, count: int) -> list[float]:
         """The newest ``count`` samples, newest first."""
-        return [self._past[-1 - i][1] for i in range(min(count, len(self._past)))]
+        return self._values[max(len(self._values) - count, self._first) :].tolist()[::-1]
 
     def quantile(self, q: float) -> float:
         """Linear between the samples, which must be there."""
