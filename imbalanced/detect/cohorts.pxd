@@ -38,3 +38,4 @@ cdef class Cohorts(Metric):
     cpdef double cancelled_at(self, long long key, long long since_ns)
     cpdef double taken(self, int sign, long long since_ns)
     cpdef double flicker(self, int side, long long window_ns)
+    cpdef double cancelled(self, int side)

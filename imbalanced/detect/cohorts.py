@@ -356,28 +356,36 @@ class Cohorts(Metric):
             number -= 1
         return min(early / added, 1.0) if added > 0 else nan
 
-    def lifetime_ms(self, side: int) -> float | None:
+    def lifetime_ms(self, side: cython.int) -> float | None:
         """The volume-weighted median life of what a side cancelled in the memory; what was older than the memory lived
         at least that long. None where nothing was cancelled.
         """
-        lives = []
-        for number in range(self._leavers.first, self._leavers.next):
-            at = number & self._leavers.mask
-            if (self._leavers.key[at] > 0) == (side > 0) and self._leavers.amount[at] > 0:
-                age_ns = self._leavers.age[at]
-                lives.append((self._keep_ns if age_ns < 0 else age_ns, self._leavers.amount[at]))
-        half = sum(amount for _, amount in lives) / 2
+        leavers: Leavers = self._leavers
+        number: cython.longlong
+        at: cython.Py_ssize_t
+        half: cython.double = 0.0
+        lives: list[tuple[int, float]] = []
+        for number in range(leavers.first, leavers.next):
+            at = number & leavers.mask
+            if (leavers.key[at] > 0) == (side > 0) and leavers.amount[at] > 0:
+                lives.append((self._keep_ns if leavers.age[at] < 0 else leavers.age[at], leavers.amount[at]))
+                half += leavers.amount[at]
+        half /= 2
         for age_ns, amount in sorted(lives):
             half -= amount
             if half <= 0:
                 return age_ns / NS_PER_MS
         return None
 
-    def cancelled(self, side: int) -> float:
+    @cython.ccall
+    def cancelled(self, side: cython.int) -> cython.double:
         """What a side cancelled in the memory."""
-        total = 0.0
-        for number in range(self._leavers.first, self._leavers.next):
-            at = number & self._leavers.mask
-            if (self._leavers.key[at] > 0) == (side > 0):
-                total += self._leavers.amount[at]
+        leavers: Leavers = self._leavers
+        number: cython.longlong
+        at: cython.Py_ssize_t
+        total: cython.double = 0.0
+        for number in range(leavers.first, leavers.next):
+            at = number & leavers.mask
+            if (leavers.key[at] > 0) == (side > 0):
+                total += leavers.amount[at]
         return total

@@ -18,6 +18,7 @@ cdef class Desk:
     cdef dict _on_context
     cdef readonly Post post
     cdef list _clocked
+    cdef list _clocked_in
     cdef dict _of_context
     cdef dict _polls
     cdef readonly long long book_ns
@@ -36,7 +37,6 @@ cdef class Desk:
     cpdef int book_invalid(self, long long recv_ns)
     cpdef int trade(self, long long px, double size, int sign, long long event_ns, long long recv_ns)
     cpdef int clock(self, long long recv_ns)
-    cdef long long _time_of(self, Metric metric)
     cdef void _book_time(self, Book book, long long event_ns, long long recv_ns)
     cpdef long long time_of(self, Detector detector)
     cdef int _detect(self, list woken)

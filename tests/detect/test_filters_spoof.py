@@ -70,6 +70,9 @@ def test_layers_that_have_not_stood_hold_back_kinds_of_standing_depth(side: int)
     flow = one.check(scene.detector(2), scene.now())
     assert (flow.verdict, flow.quality) == ("pass", 0.5), "flow is not made of what stands"
     assert one.check(scene.of_trades, scene.now()).quality == 1.0
+    open_still = [one.still(of, scene.now()) for of in (scene.of_book, scene.detector(2), scene.of_trades)]
+    assert [again.verdict for again in open_still] == ["fail", "pass", "pass"], "the same of a signal that is open"
+    assert open_still[0].told == said.told
     scene.at(51).tick()
     assert one.check(scene.of_book, scene.now()).verdict == "pass", "after ten seconds it is depth"
 

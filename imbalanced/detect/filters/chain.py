@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from imbalanced.detect.filters.filter import Filter
 from imbalanced.events import FilterAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from imbalanced.detect.detector import Detector
-    from imbalanced.detect.filters.filter import Filter, Kit, Moment, Said
+    from imbalanced.detect.filters.filter import Kit, Moment, Said
 
 
 class Hearing:
@@ -53,6 +54,7 @@ class Chain:
     def __init__(self, filters: Mapping[str, Filter], kit: Kit) -> None:
         self.filters = dict(filters)
         self.kit = kit
+        self._observing = [one for one in self.filters.values() if type(one).observe is not Filter.observe]
         self._watching = {name: one for name, one in self.filters.items() if one.watches}
         self._refused: dict[str, _Refused] = {}
 
@@ -64,7 +66,7 @@ class Chain:
 
     def observe(self, now: Moment) -> None:
         """A tick of the clock."""
-        for one in self.filters.values():
+        for one in self._observing:
             one.observe(now)
 
     def ask(self, detector: Detector, now: Moment) -> Hearing:
@@ -89,7 +91,7 @@ class Chain:
     def ended_by(self, detector: Detector, now: Moment) -> FilterAnswer | None:
         """The hard fail that ends an open signal of this detector, if there is one."""
         for name, one in self._watching.items():
-            said = one.check(detector, now)
+            said = one.still(detector, now)
             if said.verdict == "fail":
                 return _answer(name, said)
         return None

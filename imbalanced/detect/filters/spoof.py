@@ -126,9 +126,22 @@ class Spoof(Filter):
         side = supported(detector)
         if not side:
             return judged(True, "not of this kind")
+        said = self._verdict(detector, side, now)
+        if said.verdict == "unknown":
+            return unknown(said.told, q_spoof=None)
+        return said._replace(numbers=self._numbers(side, said.quality))
+
+    def still(self, detector: Detector, now: Moment) -> Said:
+        # The lives of all that was cancelled take longer to sort than the rest to judge.
+        side = supported(detector)
+        if not side or detector.kind not in STANDING:
+            return judged(True, "not of this kind")
+        return self._verdict(detector, side, now)
+
+    def _verdict(self, detector: Detector, side: int, now: Moment) -> Said:
         held = self._held(detector, now)
         if held.raw(1) + held.raw(-1) <= 0:
-            return unknown("no depth", q_spoof=None)
+            return unknown("no depth")
         meant = self._meant(detector, side, held)
         hard = detector.kind in STANDING
         quality = (float(meant) if hard else 0.5 + 0.5 * meant) * self._walls_quality(side)
@@ -136,7 +149,7 @@ class Spoof(Filter):
         steady = 1.0 - _clip((flickers - 0.4) / 0.4) if flickers == flickers else 1.0
         ok = not hard or quality * steady >= self._least
         told = self._told(side, held) + (f", {flickers:.2f} flickers" if flickers == flickers else "")
-        return Said("pass" if ok else "fail", told, self._numbers(side, quality), quality)
+        return judged(ok, told, quality)
 
     def _held(self, detector: Detector, now: Moment) -> _Held:
         """What is shown and what has stood; over all instruments for the kind that is."""
