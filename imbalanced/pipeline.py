@@ -90,7 +90,7 @@ def furnish(
     """The desk of one instrument as configured, the names of its metrics, and its filters in the order they are
     asked. ``floor``: where the desks of a run see each other (none: it stands alone).
     """
-    grid = Grid(instrument.price_scale, Decimal(instrument.tick) if instrument.tick else None)
+    grid = Grid(instrument.price_scale, Decimal(instrument.tick) if instrument.tick else None, {})
     specs = config.metrics_of(venue)
     metrics = [make_metric(METRICS[spec.metric], spec.options, grid) for spec in specs]
     detectors = [

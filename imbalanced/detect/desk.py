@@ -68,7 +68,10 @@ class Desk:
         self.fired: list[tuple[Detector, int]] = []
         # Who reads the scores of others comes after them.
         self._all = sorted([*(parts or []), *detectors], key=lambda one: one.after)
-        every = [*(kept or []), *metrics, *(metric for detector in self._all for metric in detector.metrics)]
+        # What several of them look at is driven once.
+        every = list(
+            dict.fromkeys([*(kept or []), *metrics, *(metric for detector in self._all for metric in detector.metrics)])
+        )
         self._of_any = [m for m in every if "any" in m.inputs.split()]
         rest = [m for m in every if m not in self._of_any]
         self._of_book = [m for m in rest if takes(m, "book") and not takes(m, "trade")]

@@ -27,7 +27,7 @@ from imbalanced.detect.detector import DetectorOptions
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics import lifecycle, metric
 from imbalanced.metrics.flow import MlofiOptions, OfiDepthNormalised, OfiRatio, WindowOptions
-from imbalanced.metrics.metric import NS_PER_MS, Grid
+from imbalanced.metrics.metric import NS_PER_MS, Grid, shared
 from imbalanced.metrics.trades import HawkesImbalance, HawkesOptions
 from imbalanced.options import Count, Doc, Millis, Millis0, NonNegative, Positive, Share
 
@@ -126,9 +126,13 @@ class OrderFlowImbalance(Detector):
     _takers: Takers
 
     def __init__(self, kind: str, name: str, options: OrderFlowImbalanceOptions, grid: Grid) -> None:
-        self._flow = OfiDepthNormalised(MlofiOptions(levels=options.levels, window_ms=options.window_ms), grid)
+        self._flow = shared(
+            OfiDepthNormalised, MlofiOptions(levels=options.levels, window_ms=options.window_ms), grid=grid
+        )
         self._levels = options.levels
-        self._takers = Takers(float(options.takers_share), float(options.takers_usual), options.takers_window_ms, grid)
+        self._takers = shared(
+            Takers, float(options.takers_share), float(options.takers_usual), options.takers_window_ms, grid=grid
+        )
         super().__init__(kind, name, options, [self._flow, self._takers], True)
 
     @cython.ccall
@@ -191,9 +195,11 @@ class OrderFlowImbalanceRatio(Detector):
     _takers: Takers
 
     def __init__(self, kind: str, name: str, options: OrderFlowImbalanceRatioOptions, grid: Grid) -> None:
-        self._ratio = OfiRatio(WindowOptions(window_ms=options.window_ms), grid)
+        self._ratio = shared(OfiRatio, WindowOptions(window_ms=options.window_ms), grid=grid)
         self._gross = Past("0.5", 600, 30, 1_000)
-        self._takers = Takers(float(options.takers_share), float(options.takers_usual), options.takers_window_ms, grid)
+        self._takers = shared(
+            Takers, float(options.takers_share), float(options.takers_usual), options.takers_window_ms, grid=grid
+        )
         super().__init__(kind, name, options, [self._ratio, self._takers], True)
 
     @cython.ccall
@@ -312,8 +318,8 @@ class AggressiveOrderFlow(Detector):
     _agree: cython.double
 
     def __init__(self, kind: str, name: str, options: AggressiveOrderFlowOptions, grid: Grid) -> None:
-        self._flow = TakerFlow(options.window_ms, options.slope_window_ms, grid)
-        self._arrivals = HawkesImbalance(HawkesOptions(), grid)
+        self._flow = shared(TakerFlow, options.window_ms, options.slope_window_ms, grid=grid)
+        self._arrivals = shared(HawkesImbalance, HawkesOptions(), grid=grid)
         self._least = float(options.min_imbalance)
         self._agree = float(options.agree)
         super().__init__(kind, name, options, [self._flow, self._arrivals], False)

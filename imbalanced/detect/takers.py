@@ -26,7 +26,7 @@ from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics import lifecycle, metric
 from imbalanced.metrics.flow import Ofi
 from imbalanced.metrics.flow import WindowOptions as FlowWindowOptions
-from imbalanced.metrics.metric import NS_PER_MS, Grid
+from imbalanced.metrics.metric import NS_PER_MS, Grid, shared
 from imbalanced.metrics.statistics import QuantileOptions
 from imbalanced.metrics.trades import Sweep, SweepOptions, VwapDeviation, VwapOptions
 from imbalanced.options import Doc, Millis, Millis0, NonNegative, Positive, Range, Share
@@ -161,8 +161,8 @@ class VwapDeviationSignal(Detector):
     _first_ns: cython.longlong
 
     def __init__(self, kind: str, name: str, options: VwapDeviationSignalOptions, grid: Grid) -> None:
-        self._vwap = VwapDeviation(VwapOptions(window_ms=options.window_ms), grid)
-        self._flow = Ofi(FlowWindowOptions(window_ms=options.flow_window_ms), grid)
+        self._vwap = shared(VwapDeviation, VwapOptions(window_ms=options.window_ms), grid=grid)
+        self._flow = shared(Ofi, FlowWindowOptions(window_ms=options.flow_window_ms), grid=grid)
         self._reversion = options.mode == "reversion"
         self._window_ns = options.window_ms * NS_PER_MS
         self._first_ns = 0

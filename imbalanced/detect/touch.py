@@ -29,7 +29,7 @@ from imbalanced.detect.detector import DetectorOptions
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics import lifecycle, metric
 from imbalanced.metrics.depth import WeightedImbalance, WeightedImbalanceOptions
-from imbalanced.metrics.metric import NS_PER_MS, Grid
+from imbalanced.metrics.metric import NS_PER_MS, Grid, shared
 from imbalanced.metrics.statistics import EwmaOptions, QuantileOptions
 from imbalanced.metrics.touch import SpreadRoc, SpreadRocOptions
 from imbalanced.options import Doc, Millis, Millis0, NonNegative, Positive, Share
@@ -347,7 +347,7 @@ class SpreadShock(Detector):
     _floor: cython.double
 
     def __init__(self, kind: str, name: str, options: SpreadShockOptions, grid: Grid) -> None:
-        self._change = SpreadRoc(SpreadRocOptions(horizon_ms=options.change_ms), grid)
+        self._change = shared(SpreadRoc, SpreadRocOptions(horizon_ms=options.change_ms), grid=grid)
         self._calm = Calm(options)
         self._disproportionate = options.disproportionate
         self._medians = float(options.medians)

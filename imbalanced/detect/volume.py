@@ -29,7 +29,7 @@ from imbalanced.detect.flow import TakerFlow
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.detect.takers import Samples
 from imbalanced.metrics import lifecycle, metric
-from imbalanced.metrics.metric import NS_PER_MS, Grid
+from imbalanced.metrics.metric import NS_PER_MS, Grid, shared
 from imbalanced.metrics.statistics import QuantileOptions
 from imbalanced.metrics.volume import VolumeSpike, VolumeSpikeOptions, Vpin, VpinOptions
 from imbalanced.options import Count, Doc, Millis, Millis0, NonNegative, Positive, Share
@@ -90,7 +90,7 @@ class VolumeSpikeSignal(Detector):
 
     def __init__(self, kind: str, name: str, options: VolumeSpikeSignalOptions, grid: Grid) -> None:
         self._volume = SpikeByRange(options, grid)
-        self._takers = TakerFlow(options.burst_ms, options.burst_ms, grid)
+        self._takers = shared(TakerFlow, options.burst_ms, options.burst_ms, grid=grid)
         least = min(options.min_count, options.past)
         self._above = RollingQuantile(QuantileOptions(q=options.on, window=options.past, min_count=least))
         self._below = RollingQuantile(QuantileOptions(q=options.off, window=options.past, min_count=least))

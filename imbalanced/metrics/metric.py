@@ -18,7 +18,7 @@ from __future__ import annotations
 from array import array
 from decimal import Decimal
 from math import nan
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cython
 from msgspec import Struct
@@ -44,11 +44,12 @@ class NoOptions(Struct, frozen=True, kw_only=True):
 
 class Grid(Struct, frozen=True):
     """How one instrument's integer prices become prices: ``price = px / 10 ** price_scale``; ``tick`` in price
-    units.
+    units. ``kept``: where :func:`shared` finds what it has made for this instrument; None: everything is made anew.
     """
 
     price_scale: int = 8
     tick: Decimal | None = None
+    kept: dict[tuple[object, ...], Any] | None = None
 
     @property
     def per_unit(self) -> float:
@@ -126,8 +127,20 @@ def make(kind: type[Metric], options: Struct, grid: Grid) -> Metric:
     """One metric of a kind. The table says ``type[Metric]``; that every kind takes its options and a grid is its
     contract.
     """
-    made: Metric = cast("Callable[[Struct, Grid], Metric]", kind)(options, grid)
+    made: Metric = shared(kind, options, grid=grid)
     return made
+
+
+def shared(kind: Callable[..., Any], *args: object, grid: Grid) -> Any:
+    """``kind(*args, grid)``, one for all of an instrument that ask for the same: what several kinds look at is worked
+    out once. Only for what the desk alone drives and others only read.
+    """
+    if grid.kept is None:
+        return kind(*args, grid)
+    key = (kind, *args)
+    if key not in grid.kept:
+        grid.kept[key] = kind(*args, grid)
+    return grid.kept[key]
 
 
 @cython.cclass

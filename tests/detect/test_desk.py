@@ -169,3 +169,25 @@ def test_the_tables_are_those_of_the_registries() -> None:
     assert list(FILTERS)[-1] == "rate", "it counts what passed all others, so it is asked last"
     assert METRICS
     assert UNIT == 10**8
+
+
+def test_what_several_look_at_is_made_and_driven_once() -> None:
+    average = {"metric": "vwap_deviation", "window": "10m"}
+    kind = {"kind": "vwap_deviation", "window": "10m"}
+    shorter = {**average, "window": "9m", "name": "c"}
+    desk, names = desk_of(
+        {"metric": "cvd", "name": "a"}, {"metric": "cvd", "name": "b"}, average, shorter, detectors=(kind,)
+    )
+    a, b, shared, other = desk.metrics
+    assert a is b
+    assert shared is desk.detectors[0].metrics[0]
+    assert shared is not other, "other options are another metric"
+    desk.book_replaced(book(), T, T)
+    desk.trade(10_000_000_000, 2.0, 1, T, T)
+    told = desk.values(names)
+    assert (told["a"], told["b"]) == (2.0, 2.0)
+
+
+def test_instruments_share_nothing() -> None:
+    first, second = desk_of({"metric": "cvd"})[0], desk_of({"metric": "cvd"})[0]
+    assert first.metrics[0] is not second.metrics[0]
