@@ -386,7 +386,8 @@ class PriceMoments:
 
     Every part is ``(q, mean, m2)`` with ``m2 = sum q (p - mean)^2``; two parts are joined by Chan's formula, which
     subtracts no large numbers from one another. The window is a queue of two halves as in ``windows.Sums``. Prices are
-    counted from an anchor. ``changes`` counts neighbours of different price: 0 means one distinct price.
+    counted from an anchor. ``changes`` counts neighbours of different price: 0 means one distinct price. Room is made
+    for what a whole ``window_ns`` will hold at the present pace, so that memory does not creep while a long one fills.
     """
 
     count: cython.Py_ssize_t
@@ -395,7 +396,7 @@ class PriceMoments:
     q: cython.double
     mean: cython.double
     m2: cython.double
-    _keep: cython.bint
+    _window_ns: cython.longlong
     _last_px: cython.longlong
     _fresh_q: cython.double
     _fresh_mean: cython.double
@@ -408,8 +409,8 @@ class PriceMoments:
     _head: cython.Py_ssize_t
     _old: cython.Py_ssize_t
 
-    def __init__(self, keep: bool, capacity: int = 64) -> None:
-        self._keep = keep
+    def __init__(self, window_ns: int = 0, capacity: int = 64) -> None:
+        self._window_ns = window_ns
         self._t = array("q", bytes(8 * capacity))
         self._px = array("q", bytes(8 * capacity))
         self._q = array("d", bytes(8 * capacity))
@@ -437,12 +438,12 @@ class PriceMoments:
 
     @cython.cfunc
     def _grow(self) -> cython.void:
-        n: cython.Py_ssize_t = len(self._t)
-        t: cython.longlong[::1] = array("q", bytes(16 * n))
-        px: cython.longlong[::1] = array("q", bytes(16 * n))
-        q: cython.double[::1] = array("d", bytes(16 * n))
-        mean: cython.double[::1] = array("d", bytes(16 * n))
-        m2: cython.double[::1] = array("d", bytes(16 * n))
+        n: cython.Py_ssize_t = self._room()
+        t: cython.longlong[::1] = array("q", bytes(8 * n))
+        px: cython.longlong[::1] = array("q", bytes(8 * n))
+        q: cython.double[::1] = array("d", bytes(8 * n))
+        mean: cython.double[::1] = array("d", bytes(8 * n))
+        m2: cython.double[::1] = array("d", bytes(8 * n))
         i: cython.Py_ssize_t
         at: cython.Py_ssize_t
         for i in range(self.count):
@@ -459,6 +460,13 @@ class PriceMoments:
         self._m2 = m2
         self._head = 0
 
+    @cython.cfunc
+    def _room(self) -> cython.Py_ssize_t:
+        """Twice the trades there are, or up to 16 times while the window is not full."""
+        span_ns: cython.longlong = self._t[self._at(self.count - 1)] - self._t[self._head]
+        whole: cython.double = 1.25 * self.count * self._window_ns / max(span_ns, 1)
+        return min(max(2 * self.count, cython.cast(cython.Py_ssize_t, min(whole, 1e15))), 16 * self.count)
+
     @cython.ccall
     def push(self, t_ns: cython.longlong, px: cython.longlong, q: cython.double) -> cython.void:
         """A trade of volume ``q`` (above 0)."""
@@ -470,7 +478,7 @@ class PriceMoments:
         elif px != self._last_px:
             self.changes += 1
         self._last_px = px
-        if self._keep:
+        if self._window_ns > 0:
             if self.count == len(self._t):
                 self._grow()
             at = self._at(self.count)
@@ -586,7 +594,7 @@ class VwapDeviation(Metric):
         self._session_ns = session_ms * NS_PER_MS
         self._session = 0
         self._per_unit = grid.per_unit
-        self._prices = PriceMoments(options.window_ms is not None)
+        self._prices = PriceMoments(self._window_ns)
 
     @cython.ccall
     def trade(self, px: cython.longlong, size: cython.double, sign: cython.int, t_ns: cython.longlong) -> cython.int:

@@ -109,7 +109,7 @@ class Spoof(Filter):
         self._wide_bps = Decimal(options.wide_bps)
         self._wide = kit.standing(self._wide_bps)
         self._walls = kit.walls()
-        self._ratios = {1: Rolling(600 * S, S), -1: Rolling(600 * S, S)}
+        self._ratios = {1: Rolling(600 * S, 5 * S), -1: Rolling(600 * S, 5 * S)}
 
     def observe(self, now: Moment) -> None:
         for side, past in self._ratios.items():
