@@ -459,12 +459,12 @@ class Pipeline:
     def _clock(self, seat: Seat, turn: int, frame: Frame, out: list[Any]) -> None:
         """Time has passed for one instrument. ``turn`` counts its periods."""
         fired = seat.desk.clock(frame.recv_ns)
-        now = self._moment(seat, frame)
-        seat.filters.observe(now)
+        if seat.filters:
+            seat.filters.observe(self._moment(seat, frame))
         if fired:
             self._signals(seat, frame, out)
-        if turn % max(REVIEW_NS // self._clock_ns, 1) == 0:
-            self._end_what_turned_bad(seat, now, frame, out)
+        if seat.filters and turn % max(REVIEW_NS // self._clock_ns, 1) == 0:
+            self._end_what_turned_bad(seat, self._moment(seat, frame), frame, out)
         if seat.grader.pending:
             out.extend(seat.grader.step(seat.desk.book, seat.desk.book_ns, frame.recv_ns))
         if frame.recv_ns >= seat.snapshot_due_ns:

@@ -21,6 +21,8 @@ cdef class Desk:
     cdef list _clocked_in
     cdef dict _of_context
     cdef dict _polls
+    cdef list _named
+    cdef list _words
     cdef readonly long long book_ns
     cdef readonly long long trade_ns
     cdef readonly long long latest_ns

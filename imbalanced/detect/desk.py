@@ -26,6 +26,7 @@ else:
     from cython.cimports.imbalanced.metrics.metric import Metric
 
 from imbalanced.detect import detector as kinds
+from imbalanced.metrics import metric as metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ CONTEXT = ("funding", "liquidation", "oi", "ratio")
 NO_LAG = -(2**62)
 CLOCK_BEHIND_NS = cython.declare(cython.longlong, 250_000_000)
 # As C integers.
+VALUE = cython.declare(cython.int, metrics.VALUE)
 BOOK = cython.declare(cython.int, kinds.BOOK)
 TRADE = cython.declare(cython.int, kinds.TRADE)
 
@@ -92,6 +94,8 @@ class Desk:
         self.book_lag_ns = self.trade_lag_ns = NO_LAG
         self.updates = 0
         self._polls: dict[str, tuple[int, int]] = {}
+        self._named: list[str] | None = None
+        self._words: list[list[str]] = []
 
     @cython.ccall
     def book_changed(self, book: Book, event_ns: cython.longlong, recv_ns: cython.longlong) -> cython.int:
@@ -261,17 +265,28 @@ class Desk:
         """The latest values of the metrics, dicts and lists as ``name.key`` and ``name.1``; None where there is
         none.
         """
+        metric: Metric
+        i: cython.Py_ssize_t
+        x: cython.double
+        if self._named is not names:
+            self._named, self._words = names, [_words(*pair) for pair in zip(names, self.metrics, strict=True)]
         told: dict[str, float | None] = {}
-        for name, metric in zip(names, self.metrics, strict=True):
-            live = metric.answered == 2
-            if metric.shape == "number":
-                told[name] = metric.out[0] if live else None
+        for metric, words in zip(self.metrics, self._words):  # noqa: B905  # a C loop; one is made from the other
+            if metric.answered != VALUE:
+                told.update(dict.fromkeys(words))
                 continue
-            keys = metric.names() if metric.shape == "dict" else [str(i + 1) for i in range(len(metric.out))]
-            for i, key in enumerate(keys):
+            for i in range(len(words)):
                 x = metric.out[i]
-                told[f"{name}.{key}"] = x if live and x == x else None
+                told[words[i]] = x if x == x or metric.shape == "number" else None
         return told
+
+
+def _words(name: str, metric: Metric) -> list[str]:
+    """What the values of a metric are called: by its name alone where it is a number."""
+    if metric.shape == "number":
+        return [name]
+    keys = metric.names() if metric.shape == "dict" else [str(i + 1) for i in range(len(metric.out))]
+    return [f"{name}.{key}" for key in keys]
 
 
 @cython.cfunc
