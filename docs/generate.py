@@ -620,7 +620,7 @@ def prometheus_page() -> str:
         )
     )
     rows = []
-    for family in Prometheus(told, PrometheusOptions(version="", compiled=True)).registry.collect():
+    for family in Prometheus(told, PrometheusOptions(version="", compiled=True)).families():
         if family.name.startswith("imbalanced_"):
             name = family.name + ("_total" if family.type == "counter" else "")
             by = ", ".join(f"`{label}`" for label in family._labelnames)  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ from imbalanced.config import (
     load,
     origins_of,
 )
+from imbalanced.config.yamltext import parse
 from imbalanced.options import Count, Millis, Positive
 
 
@@ -647,9 +648,7 @@ def valid(data: Any, schema: Any, root: Any) -> bool:
 
 def plain(text: str) -> Any:
     """YAML as an editor sees it: no variables replaced."""
-    from imbalanced.config import _parse
-
-    return _parse(text.replace("${", "$${"), {}).data
+    return parse(text.replace("${", "$${"), {}).data
 
 
 def test_the_schema_takes_what_load_takes() -> None:

@@ -55,7 +55,7 @@ ORDER = (
     "detect.desk",
     "detect.*",
     "detect",
-    "config",
+    "config*",
     "pipeline",
     "jsontext",
     "coverage",
@@ -111,7 +111,7 @@ OPENS = ("open", "print", "input", "exec", "eval", "__import__", "breakpoint")
 MAY_NAME = {
     "venues/__init__.py": "the table itself",
     "sim/__init__.py": "the table of simulated venues",
-    "config.py": "the annotated example of a configuration watches something real",
+    "config/example.py": "the annotated example of a configuration watches something real",
     "venues/codec.py": "its docstring points at one codec as the example to read",
 }
 
