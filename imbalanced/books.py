@@ -27,6 +27,8 @@ from imbalanced.venues.codec import Chain, Source
 from imbalanced.venues.diff import Diff
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from imbalanced.events import Frame, Instrument
     from imbalanced.links import Links
     from imbalanced.sync import BookSync
@@ -46,20 +48,36 @@ LOSSES = {
     sync.RESET: GapKind.SEQUENCE_RESET,
 }
 APPLIED = sync.APPLIED
+# Who says of a halt that it holds whatever socket is opened: the list of instruments.
+LISTED = "list"
 BROKEN_CHAIN = (sync.GAP, sync.NO_OVERLAP)
 CHAIN_KINDS = (GapKind.SEQUENCE_GAP, GapKind.SNAPSHOT_NO_OVERLAP)
 FAULTS = {CHECKSUM: (GapKind.CHECKSUM_MISMATCH,), SEQUENCE: CHAIN_KINDS}
 
 
 class Books:
-    """``lanes`` by the venue's symbol. ``discover``: take symbols from the frames (a recording without a listing)."""
+    """``lanes`` by the venue's symbol. ``discover``: take symbols from the frames (a recording without a listing);
+    ``wanted`` (None: all) says what to take for one that was found, None for nothing; such are in ``passed_over``,
+    their names by wire symbol.
+    """
 
-    def __init__(self, codec: Codec, outbox: list[Command], timers: Timers, links: Links, *, discover: bool) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        outbox: list[Command],
+        timers: Timers,
+        links: Links,
+        *,
+        discover: bool,
+        wanted: Callable[[Instrument], Instrument | None] | None = None,
+    ) -> None:
         self.codec = codec
         self.lanes: dict[str, Lane] = {}
         self.by_symbol: dict[str, Lane] = {}
         self.proofs = Proofs(codec.checks, apart=codec.continuity.sums_apart)
         self.discover = discover
+        self.wanted = wanted
+        self.passed_over: dict[str, str] = {}
         self.listed: dict[str, Instrument] = {}
         self._venue = codec.venue
         self._source = codec.continuity.source
@@ -82,13 +100,22 @@ class Books:
     def find(self, symbol: str, frame: Frame) -> Lane | None:
         """The lane of a wire symbol; while discovering, one that was never heard of begins here."""
         lane = self.lanes.get(symbol)
-        if lane is None and self.discover and symbol:
-            if not self.lanes:
-                self._timers.at(frame.recv_ns + timers.WATCH_EVERY_NS, "watch")
-            lane = self.add(self.listed.get(symbol) or self.codec.infer(symbol))
-            lane.sync.begin()
+        if lane is None and self.discover and symbol and symbol not in self.passed_over:
+            lane = self._discovered(symbol, frame)
         if lane is not None and lane.conn == 0:
             lane.conn = frame.conn
+        return lane
+
+    def _discovered(self, symbol: str, frame: Frame) -> Lane | None:
+        found = self.listed.get(symbol) or self.codec.infer(symbol)
+        instrument = found if self.wanted is None else self.wanted(found)
+        if instrument is None or instrument.symbol in self.by_symbol:
+            self.passed_over[symbol] = found.symbol
+            return None
+        if not self.lanes:
+            self._timers.at(frame.recv_ns + timers.WATCH_EVERY_NS, "watch")
+        lane = self.add(instrument)
+        lane.sync.begin()
         return lane
 
     def of(self, conn: int) -> list[Lane]:
@@ -100,9 +127,13 @@ class Books:
         if lane.valid:
             self.lose(lane, GapKind.SOCKET_CLOSED, "", frame, events)
         lane.conn, lane.opened_ns = conn, frame.recv_ns
-        lane.halts.clear()  # what still holds is said again
+        # What the venue said is said again if it still holds; what its list says holds until that is read again.
+        lane.halts = {by: why for by, why in lane.halts.items() if by == LISTED}
         lane.enter(Cause.OPENED)
         if not lane.wanted:
+            return
+        if lane.halts:
+            self.rest(lane, GapKind.HALTED, lane.halts[LISTED], frame, events)
             return
         lane.sync.begin()
         lane.sync.heard_ns = 0
@@ -239,16 +270,17 @@ class Books:
         """Ask for the image of a book that needs one, if it is time."""
         if lane.sync.state != sync.BUFFERING or lane.fetching_since_ns:
             return
-        if lane.stale and self._source is Source.REST:
-            return  # a call would be answered all the same; what is missing is the stream
         patient = len(lane.sync.buffer) < self.codec.continuity.diffs_before_snapshot and now_ns < lane.patience_ns
         if patient or now_ns < lane.wanted_ns:
             return
         symbol = lane.instrument.venue_symbol
-        if self._source is Source.REST:
+        if self._source is Source.REST and not lane.stale:
             self._outbox.append(self.codec.fetch_image(symbol))
-        else:
-            free_ns = self._links.subscribe(lane.conn, self.codec.resubscribe(symbol), now_ns)
+        else:  # a call would be answered all the same: what is missing is the stream
+            requests = self.codec.resubscribe(symbol, lane.conn)
+            if not requests:
+                return
+            free_ns = self._links.subscribe(lane.conn, requests, now_ns)
             if free_ns:
                 lane.wanted_ns = free_ns
                 self._timers.at(free_ns, "image", symbol)
@@ -397,6 +429,8 @@ class Books:
     def speaks(self, lane: Lane, frame: Frame, events: list[Any]) -> None:
         """The stream of a book speaks again."""
         lane.stale = False
+        if self._source is Source.REST:
+            lane.fetching_since_ns = 0  # what was asked for was the stream
         events += lane.tell(BOOK, "live", "", frame.recv_ns)
 
     def notice(

@@ -49,7 +49,7 @@ class Links:
         """The sockets of these instruments, each with a number of its own."""
         made = []
         for plan in self._codec.plan(instruments):
-            number = plan.conn if not self.plans else self.next()
+            number = self.next() if self._last else plan.conn
             made.append(plan if number == plan.conn else replace(plan, conn=number))
         for plan in made:
             self.plans[plan.conn] = plan

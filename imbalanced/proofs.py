@@ -147,7 +147,9 @@ class Proofs:
             return True
         many = f"{len(account.of)} symbols" if len(account.of) > 1 else symbol
         self._drop(CHECKSUM, account, f"{account.failed} checks in a row failed, of {many}")
-        return self._suspected
+        # Of a single symbol the last failure may have been a wrong book after all: it begins anew once more, and a sum
+        # that is sound then comes back by itself.
+        return self._suspected or alone
 
     def missing(self, symbol: str) -> bool:
         """A diff came without a checksum: whether this book alone has lost its proof by now."""

@@ -5,6 +5,7 @@
     the venue's lifetime is nearly over, or it says that it will close -> open a twin with a number of its own
     books whose image comes by REST   go over as soon as a diff of the twin joins the live book by its ids
     all other books                   are built beside the live one; go over when proven and not older
+    an image that does not come       is asked for again
     trades of the overlap             count once each, by id or by content, whoever tells them first
     all are over, and some seconds    -> close the old one for good
     no book went over for a while     -> close the twin, try again later; if some went over: lose the rest, aloud
@@ -39,6 +40,8 @@ S = 1_000_000_000
 ROTATE_AT, SOONER = 0.95, 0.05
 # So long two sockets tell the same trades at least; so long a handover may make no progress; and then it is tried anew.
 OVERLAP_NS, PROGRESS_NS, RETRY_NS = 5 * S, 60 * S, 300 * S
+# So long a first image of the twin may take: twice as long, and there is still time to make progress.
+IMAGE_NS = 20 * S
 
 
 class Overlap:
@@ -84,6 +87,7 @@ class Handover:
         self.symbols = symbols
         self.left = dict.fromkeys(symbols)
         self.shadows: dict[str, BookSync] = {}
+        self.asked_ns: dict[str, int] = {}  # for the images of the shadows
         self.progress_ns = now_ns
         self.first_data_ns = 0
         self.over = False
@@ -141,16 +145,14 @@ class Rotation:
         handover.first_data_ns = 0
         for symbol in handover.symbols:
             lane = self._books.lanes[symbol]
-            if lane.conn == handover.new or (lane.wanted and not lane.valid):
+            if lane.conn == handover.new or not lane.valid:
                 handover.left.pop(symbol, None)
                 self._books.opened(lane, conn, frame, events)  # nothing to lose: it is proven there
-            elif lane.wanted:
+            else:
                 shadow = handover.shadows[symbol] = BookSync(self._books.codec.continuity)
                 shadow.unchained = lane.sync.unchained
                 shadow.begin()
-            else:
-                handover.left.pop(symbol, None)
-                lane.conn = conn
+                handover.asked_ns[symbol] = frame.recv_ns
         return True
 
     def closed(self, conn: int, reason: str, frame: Frame, events: list[Any]) -> None:
@@ -193,6 +195,7 @@ class Rotation:
         if handover is None or handover.over:
             return
         now_ns, heard_ns = frame.recv_ns, handover.first_data_ns
+        self._ask_again(handover, now_ns)
         if heard_ns and now_ns - heard_ns >= OVERLAP_NS:
             self._quiet_ones(handover)
             if not handover.left:
@@ -207,6 +210,31 @@ class Rotation:
                 self._finish(handover)
             return
         self._timers.at(now_ns + S, "handover", str(new))
+
+    def _ask_again(self, handover: Handover, now_ns: int) -> None:
+        """First images of the twin that were lost on their way, or refused."""
+        if self._books.codec.continuity.source is Source.REST:
+            return
+        for symbol, shadow in handover.shadows.items():
+            if shadow.state != sync.LIVE and now_ns - handover.asked_ns[symbol] >= IMAGE_NS:
+                self._anew(handover, shadow, symbol, now_ns)
+
+    def doubt(self, conn: int, symbol: str, now_ns: int) -> None:
+        """A frame of this socket could not be read: what it would have told is missing in the shadow of its symbol
+        (empty: of any symbol).
+        """
+        handover = self.active.get(conn)
+        if handover is None or conn != handover.new:
+            return
+        for name, shadow in handover.shadows.items():
+            if not symbol or name == symbol:
+                self._anew(handover, shadow, name, now_ns)
+
+    def gap(self, conn: int) -> None:
+        """Something is missing on this socket, which is going to be opened again: nothing of it is built upon."""
+        handover = self.active.get(conn)
+        if handover is not None and conn == handover.new:
+            handover.shadows.clear()
 
     def _quiet_ones(self, handover: Handover) -> None:
         """Books that join by ids and of which the twin said nothing: the next diff will tell whether it joins."""
@@ -277,7 +305,7 @@ class Rotation:
     def _gone(self, handover: Handover, lane: Lane, message: Gone, frame: Frame, events: list[Any]) -> None:
         shadow = handover.shadows.get(message.symbol)
         if shadow is not None:
-            shadow.begin()
+            self._anew(handover, shadow, message.symbol, frame.recv_ns)
 
     def _join(self, handover: Handover, lane: Lane, shadow: BookSync, frame: Frame, events: list[Any]) -> None:
         """The twin's diffs go on where the book stands, by the rule by which diffs join an image."""
@@ -308,7 +336,10 @@ class Rotation:
 
     def _anew(self, handover: Handover, shadow: BookSync, symbol: str, now_ns: int) -> None:
         shadow.begin()
-        self._links.subscribe(handover.new, self._books.codec.resubscribe(symbol), now_ns)
+        if self._books.codec.continuity.source is Source.REST:
+            return  # its diffs begin anew with the next
+        handover.asked_ns[symbol] = now_ns
+        self._links.subscribe(handover.new, self._books.codec.resubscribe(symbol, handover.new), now_ns)
 
     def _over(self, handover: Handover, lane: Lane, now_ns: int) -> None:
         symbol = lane.instrument.venue_symbol

@@ -106,14 +106,13 @@ class Rulings:
         if lane.state is State.CLOSED:
             return
         self._rest(lane, GapKind.SYMBOL_GONE, detail, frame, events)
-        plan = self._links.plans.get(lane.conn)
-        if plan is None or lane.instrument.venue_symbol not in plan.books:
-            return
-        self._links.send(lane.conn, self._books.codec.unsubscribe(lane.instrument.venue_symbol))
-        left = [
-            self._books.lanes[symbol] for symbol in plan.books if self._books.lanes[symbol].state is not State.CLOSED
-        ]
-        if left:
-            self._links.shrink(lane.conn, [one.instrument for one in left])
-        else:
-            self._links.drop(lane.conn, GapKind.SYMBOL_GONE)
+        name = lane.instrument.venue_symbol
+        # While one socket takes over from another both have it.
+        for conn, plan in [(conn, plan) for conn, plan in self._links.plans.items() if name in plan.books]:
+            self._links.send(conn, self._books.codec.unsubscribe(name, conn))
+            lanes = [self._books.lanes[symbol] for symbol in plan.books]
+            left = [one.instrument for one in lanes if one.state is not State.CLOSED]
+            if left:
+                self._links.shrink(conn, left)
+            else:
+                self._links.drop(conn, GapKind.SYMBOL_GONE)

@@ -50,7 +50,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from imbalanced import timers, watch
-from imbalanced.books import Books
+from imbalanced.books import LISTED, Books
 from imbalanced.events import (
     GapKind,
     Instrument,
@@ -94,13 +94,17 @@ if TYPE_CHECKING:
     from imbalanced.proofs import Proofs
     from imbalanced.venues.codec import Codec, Command, LinkPlan
 
-# Behind here times are C integers of 64 bits: what a venue writes beyond that (the year 2262) is none.
+# Behind here times are C integers of 64 bits: what a venue writes beyond that (the year 2262) is none. Nor is one that
+# is a day further ahead of our clock than the first was: it would carry its windows into the future for good.
 NO_TIME_NS = 1 << 63
+DAY_NS = 24 * 3600 * 10**9
+UNKNOWN_NS = -NO_TIME_NS
 
 
 class Session:
     """One venue's links and books. ``discover``: take symbols from the frames (a recording without a listing);
-    ``provides``: what the venue's streams tell, in the words of a metric's ``inputs``; ``outbox``: where commands go.
+    ``wanted``: until there is a listing, take what this makes of those found; ``provides``: what the venue's streams
+    tell, in the words of a metric's ``inputs``; ``outbox``: where commands go.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Session:
         codec: Codec,
         *,
         discover: bool = False,
+        wanted: Callable[[Instrument], Instrument | None] | None = None,
         provides: Iterable[str] = (),
         outbox: list[Command] | None = None,
     ) -> None:
@@ -117,7 +122,16 @@ class Session:
         self.timers = Timers(self.venue, self.outbox)
         self._links = Links(codec, self.outbox, self.timers)
         self._heard_ns = self._links.heard_ns
-        self.books = Books(codec, self.outbox, self.timers, self._links, discover=discover)
+        self._ahead_ns = UNKNOWN_NS  # at most so far ahead of ours are the venue's times
+        self._until_listed = wanted is not None and not discover
+        self.books = Books(
+            codec,
+            self.outbox,
+            self.timers,
+            self._links,
+            discover=discover or self._until_listed,
+            wanted=None if discover else wanted,
+        )
         self.lanes = self.books.lanes
         self.watch = Watch(self.books, self._links, self.timers, provides)
         self.rulings = Rulings(self.books, self._links)
@@ -196,13 +210,15 @@ class Session:
         instruments = msgspec.json.decode(frame.data, type=list[Instrument])
         listed = {one.venue_symbol: one for one in instruments}
         begins = not self.links
+        if self._until_listed:
+            self.books.discover = False
         for symbol, lane in self.lanes.items():
             if symbol not in listed:
                 self.rulings.close(lane, "not listed any more", frame, events)
             elif listed[symbol].active:
-                self.rulings.resume(lane, "list", frame)
+                self.rulings.resume(lane, LISTED, frame)
             else:
-                self.rulings.halt(lane, "list", "listed as not trading", frame, events)
+                self.rulings.halt(lane, LISTED, "listed as not trading", frame, events)
         new = [one for symbol, one in listed.items() if one.active and symbol not in self.lanes]
         for one in new:
             self.books.add(one)
@@ -261,6 +277,7 @@ class Session:
             if lane.wanted:
                 self.books.lose(lane, GapKind.CONNECTION_WIDE_GAP, message.detail, frame, events)
                 lane.sync.begin()
+        self.rotation.gap(frame.conn)
         self._links.reconnect(frame.conn, GapKind.CONNECTION_WIDE_GAP)
 
     def _reply(self, message: Reply, frame: Frame, events: list[Any]) -> None:
@@ -285,20 +302,32 @@ class Session:
             return
         rotating = self._rotating and frame.conn in self._rotating
         for message in messages:
-            if type(message) is Diff and not rotating and message.event_ns < NO_TIME_NS:  # nearly all
+            if type(message) is Diff and not rotating and message.event_ns - frame.recv_ns < self._ahead_ns:
+                # Nearly all of them.
                 self._heard_ns[frame.conn] = frame.recv_ns
                 self._diff(message, frame, events)
                 continue
             kind = type(message)
-            if getattr(message, "event_ns", 0) >= NO_TIME_NS:
-                why = f"{kind.__name__}: its time is beyond the year 2262"
-                self._refused(CodecError(why, frame.data, symbol=getattr(message, "symbol", "")), frame, events)
+            why = self._no_time(getattr(message, "event_ns", 0), frame.recv_ns)
+            if why:
+                symbol = getattr(message, "symbol", "")
+                self._refused(CodecError(f"{kind.__name__}: {why}", frame.data, symbol=symbol), frame, events)
                 continue
             if kind is not Answer:
                 self._heard_ns[frame.conn] = frame.recv_ns
             if rotating and self.rotation.takes(message, frame, events):
                 continue
             self._by_message[kind](message, frame, events)
+
+    def _no_time(self, event_ns: int, recv_ns: int) -> str:
+        """Why this is no time; empty if it is one, or none is given."""
+        if event_ns >= NO_TIME_NS:
+            return "its time is beyond the year 2262"
+        if event_ns and self._ahead_ns == UNKNOWN_NS:
+            self._ahead_ns = max(event_ns - recv_ns, 0) + DAY_NS  # the first may be history
+        if event_ns and event_ns - recv_ns >= self._ahead_ns:
+            return "its time is a day ahead of all before"
+        return ""
 
     def _refused(self, error: CodecError, frame: Frame, events: list[Any]) -> None:
         lane = self.lanes.get(error.symbol)
@@ -309,9 +338,13 @@ class Session:
             self.books.attempt_failed(lane, GapKind.SNAPSHOT_FAILED, frame, events)
             return
         # Whose frame it was decides whose book is in doubt; unknown, and it may be any book of the socket.
-        for doubtful in [lane] if lane else self.books.of(frame.conn):
-            if doubtful.wanted:
-                self.books.again(doubtful, GapKind.PARSE_ERROR, error.why, frame, events)
+        doubtful = [lane] if lane else self.books.of(frame.conn)
+        if frame.conn in self._rotating:  # of two sockets, only what is built on this one
+            self.rotation.doubt(frame.conn, error.symbol if lane else "", frame.recv_ns)
+            doubtful = [one for one in doubtful if one.conn == frame.conn]
+        for one in doubtful:
+            if one.wanted:
+                self.books.again(one, GapKind.PARSE_ERROR, error.why, frame, events)
 
     def _print(self, message: Print, frame: Frame, events: list[Any]) -> None:
         lane = self.lanes.get(message.symbol) or self.books.find(message.symbol, frame)

@@ -86,6 +86,15 @@ def test_numbers_are_never_used_twice() -> None:
     assert len(outbox) == 1, "closed once"
 
 
+def test_a_number_is_not_free_again_when_nothing_is_left() -> None:
+    """Its close is still under way: what is opened next must not be hit by it."""
+    made, _ = links()
+    made.plan([instrument("AAAUSDT", "toy")])
+    made.drop(1, "symbol_gone")
+    (renamed,) = made.plan([instrument("BBBUSDT", "toy")])
+    assert renamed.conn == 2
+
+
 def test_a_socket_asks_only_for_what_is_left_of_it() -> None:
     made, _ = links()
     both = [instrument("AAAUSDT", "toy"), instrument("BBBUSDT", "toy")]

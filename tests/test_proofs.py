@@ -108,7 +108,9 @@ def test_the_only_symbol_of_a_venue_convicts_its_proof_by_fresh_images() -> None
     proofs.held("AAAUSDT", 0)
     assert [proofs.failed("AAAUSDT", image=False) for _ in range(NEEDED)] == [True] * NEEDED
     proofs.began("AAAUSDT")
-    assert not proofs.failed("AAAUSDT", image=True)
+    assert proofs.failed("AAAUSDT", image=True), "it may have been the book after all: that begins anew once more"
+    assert "checksum" in proofs.lost
+    assert not proofs.failed("AAAUSDT", image=True), "and is not asked again"
 
 
 def test_a_dropped_proof_is_tried_and_trusted_after_a_while() -> None:

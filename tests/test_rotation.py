@@ -196,6 +196,53 @@ def test_whole_images_and_books_without_ids_go_over_with_the_first_image() -> No
         assert toys.tell(1, "image", last=6, bids=[[100, 9.0]]) == []
 
 
+def test_a_first_image_that_is_lost_is_asked_for_again_in_time() -> None:
+    toys = Toys(Source.STREAM, "AAAUSDT", "BBBUSDT")
+    toys.tell(2, "image", last=5)
+    asked: list[str] = []
+    for number in range(6, 6 + PROGRESS_NS // S):
+        for conn, symbol in ((1, "AAAUSDT"), (1, "BBBUSDT"), (2, "AAAUSDT"), (2, "BBBUSDT")):
+            assert lost(toys.tell(conn, "diff", symbol, first=number, last=number)) == []
+        assert lost(toys.wait(1)) == []
+        sent = [command for command in toys.commands if isinstance(command, Send) and command.data != "ping"]
+        asked += [f"{command.conn} {command.data}" for command in sent]
+        if "2 join BBBUSDT" in asked:
+            break
+    assert asked == ["2 leave BBBUSDT", "2 join BBBUSDT"]
+    toys.tell(2, "image", "BBBUSDT", last=number)
+    assert toys.session.lanes["BBBUSDT"].conn == 2
+
+
+def test_a_frame_of_the_twin_that_cannot_be_read_costs_what_is_built_on_it_and_not_the_live_book() -> None:
+    toys = Toys(chain=Chain.NONE)
+    assert toys.ws(b"{cut", conn=2) == ["Notice parse_error"]
+    assert [command.data for command in toys.commands if isinstance(command, Send)] == ["leave AAAUSDT", "join AAAUSDT"]
+    assert toys.tell(2, "diff", first=7, last=7, bids=[[98, 4.0]]) == [], "what came before it is missing"
+    assert toys.tell(1, "diff", first=6, last=6) == ["BookChanged AAA/USDT 6"]
+    toys.tell(2, "image", last=8)
+    assert toys.session.lanes["AAAUSDT"].conn == 2
+    assert lost(toys.ws(b"{cut", conn=1)) == [], "the old socket is not listened to any more"
+    assert lost(toys.ws(b"{cut", conn=2)) == ["BookInvalid AAA/USDT parse_error"]
+
+
+def test_nothing_is_built_on_a_twin_with_a_hole_in_its_counter() -> None:
+    toys = Toys(chain=Chain.NONE)
+    toys.tell(2, "gap")
+    assert toys.asked() == ["Reconnect 2 connection_wide_gap"]
+    assert toys.tell(2, "image", last=9, bids=[[100, 5.0]]) == []
+    assert toys.session.lanes["AAAUSDT"].conn == 1
+    toys.close("connection_wide_gap 1000", conn=2)
+    toys.open(2)
+    assert toys.tell(2, "image", last=9, bids=[[100, 5.0]]) == ["BookChanged AAA/USDT 9"]
+
+
+def test_a_twin_whose_book_begins_anew_is_asked_for_it() -> None:
+    toys = Toys()
+    assert toys.tell(2, "gone") == []
+    assert toys.asked() == ["Send 2", "Send 2"]
+    assert toys.tell(1, "diff", first=6, last=6) == ["BookChanged AAA/USDT 6"]
+
+
 # -- when it does not go well ------------------------------------------------------------------------------------------
 
 
@@ -290,6 +337,31 @@ def test_a_halt_and_a_delisting_go_over_as_they_are() -> None:
     assert toys.close("cut", conn=1) == ["LinkDown 1 cut"]
     toys.tell(2, "trading", state="trading")
     assert toys.asked() == ["Send 2", "Send 2"]
+
+
+def test_what_is_gone_is_left_on_both_sockets() -> None:
+    toys = Toys(Source.STREAM, "AAAUSDT", "BBBUSDT")
+    toys.tell(2, "trading", state="gone")
+    assert [plan.books for plan in toys.session.links.values()] == [("BBBUSDT",)] * 2
+    assert toys.asked() == ["Send 1", "Send 2"]
+    toys.tell(2, "trading", "BBBUSDT", state="gone")
+    assert toys.asked() == ["Send 1", "Close 1 symbol_gone", "Send 2", "Close 2 symbol_gone"]
+    toys.close("symbol_gone", conn=2)
+    toys.close("symbol_gone", conn=1)
+    assert (toys.session.links, toys.session.rotation.active) == ({}, {})
+
+
+def test_a_halt_that_the_twin_says_nothing_of_is_over_there() -> None:
+    """What still holds is said again on a new socket, here as with any other."""
+    toys = Toys(Source.STREAM, "AAAUSDT", "BBBUSDT")
+    toys.tell(2, "image", last=9)
+    toys.tell(2, "image", "BBBUSDT", last=9)
+    toys.close("rotated", conn=1)
+    toys.tell(2, "trading", state="halted")
+    toys.tell(2, "closing")
+    toys.open(3)
+    toys.tell(3, "image", last=20)
+    assert toys.session.lanes["AAAUSDT"].state is State.LIVE
 
 
 def test_sockets_that_were_opened_together_are_rotated_one_after_the_other() -> None:

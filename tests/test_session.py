@@ -636,6 +636,21 @@ def test_a_time_beyond_all_clocks_is_a_fault_of_its_symbol() -> None:
     assert told == ["Notice parse_error BBB/USDT", "BookInvalid BBB/USDT parse_error"]
 
 
+def test_a_time_far_ahead_of_all_before_is_none() -> None:
+    """It would carry the windows of its instrument into the future for good."""
+    said = Conversation("AAAUSDT", "BBBUSDT").live()
+    now_ms = said.now_ns // 1_000_000
+    assert said.ws(trade_text("AAAUSDT", 1, "100", "1", T=now_ms)) == ["Trade AAA/USDT 1 +1"]
+    assert said.ws(trade_text("AAAUSDT", 2, "100", "1", T=now_ms + 23 * 3600_000)) == ["Trade AAA/USDT 2 +1"]
+    year_2200_ms = 230 * 365 * 86_400_000
+    assert said.ws(trade_text("AAAUSDT", 3, "100", "1", T=year_2200_ms)) == [
+        "Notice parse_error AAA/USDT",
+        "BookInvalid AAA/USDT parse_error",
+    ]
+    told = said.diff(11, 11, "BBBUSDT", event_ms=year_2200_ms)
+    assert told == ["Notice parse_error BBB/USDT", "BookInvalid BBB/USDT parse_error"]
+
+
 def test_a_gap_in_such_a_stream_is_healed_by_subscribing_again() -> None:
     said = toy(Source.STREAM)
     image(said, 5)

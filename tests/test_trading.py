@@ -89,6 +89,24 @@ def test_a_new_socket_forgets_halts_and_a_resync_cannot_end_one() -> None:
     assert toys.tell("image", last=9)[1] == "BookValid AAA/USDT 9", "what still holds would have been said again"
 
 
+def test_a_halt_of_the_list_holds_on_a_new_socket_until_the_list_takes_it_back() -> None:
+    toys = Toys().up()
+
+    def read_again(*, active: bool) -> list[str]:
+        listed = [instrument("AAAUSDT", "toy", active=active), instrument("BBBUSDT", "toy")]
+        return toys.say("instruments", msgspec.json.encode(listed), conn=0)
+
+    assert read_again(active=False) == ["BookInvalid AAA/USDT halted"]
+    toys.close()
+    toys.open()
+    assert toys.tell("image", last=9) == [], "the socket is new, the list is not"
+    assert (toys.state(), toys.session.lanes["AAAUSDT"].detail) == (State.HALTED, "listed as not trading")
+    assert toys.tell("image", "BBBUSDT", last=9)[1] == "BookValid BBB/USDT 9"
+    read_again(active=True)
+    assert toys.sent() == ["leave AAAUSDT", "join AAAUSDT"]
+    assert toys.tell("image", last=10)[1] == "BookValid AAA/USDT 10"
+
+
 def test_a_halt_before_the_first_proof_is_told_too() -> None:
     toys = Toys()
     told = toys.tell("trading", state="halted", why="preopen")
@@ -178,6 +196,34 @@ def test_a_refusal_that_only_writes_the_name_is_understood() -> None:
     told = toys.tell("answer", error="cannot subscribe book:AAAUSDT.200, try later")
     assert told[0] == "Notice subscribe_error AAA/USDT"
     assert toys.tell("answer", error="rate limit") == ["Notice subscribe_error"]
+
+
+def test_a_refused_stream_whose_image_comes_by_rest_is_asked_for_again() -> None:
+    """An image would be answered all the same; what is missing is the stream."""
+    toys = Toys(source=Source.REST)
+    toys.tell("answer", error="not now", of=["AAAUSDT"])
+    asked: list[str] = []
+    for last in range(1, 60):
+        toys.tell("diff", "BBBUSDT", first=last, last=last)
+        toys.wait(1)
+        asked += [text for text in toys.sent() if "AAA" in text]
+        if len(asked) == 4:
+            break
+    assert asked == ["leave AAAUSDT", "join AAAUSDT"] * 2, "not once, and not every second"
+    assert toys.tell("diff", first=7, last=7) == ["StreamState AAA/USDT live"]
+    told = [word for _ in range(60) for word in (toys.wait(1), toys.asked())[1]]
+    assert "Fetch AAAUSDT" in told, "now that it speaks"
+
+
+def test_a_stream_for_which_nothing_can_be_asked_is_waited_for() -> None:
+    said = Conversation("AAAUSDT", "BBBUSDT")
+    said.live()
+    asked: list[str] = []
+    for last in range(11, 200):
+        said.diff(last, last, "BBBUSDT")
+        asked += (said.wait(1), said.asked())[1]
+    assert said.session.lanes["AAAUSDT"].stale
+    assert [word for word in asked if "AAA" in word or word.startswith("Send")] == []
 
 
 def test_a_refusal_of_what_the_venue_does_not_have_closes_it() -> None:

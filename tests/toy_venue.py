@@ -112,10 +112,10 @@ class ToyCodec:
     def verify(self, message: Diff | Image, book: Book) -> bool:
         return self._sum == sum(size for side in (book.bids, book.asks) for _, size in side.levels(100))
 
-    def resubscribe(self, symbol: str) -> list[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> list[str]:
         return [f"leave {symbol}", f"join {symbol}"]
 
-    def unsubscribe(self, symbol: str) -> list[str]:
+    def unsubscribe(self, symbol: str, conn: int = 0) -> list[str]:
         return [f"leave {symbol}"]
 
     def fetch_image(self, symbol: str) -> Fetch:

@@ -32,9 +32,7 @@ PLAYERS: dict[str, Player] = {
     "binance_usdm": binance.BINANCE_USDM,
     "binance_coinm": binance.BINANCE_COINM,
 }
-# Those that worlds draw (`worlds/`): venues that say a change in one frame and keep a proof of each level, not those
-# whose message is several frames, whose books are of orders, or that prove nothing.
-DRAWN: dict[str, SimVenue] = {
+SIMS: dict[str, SimVenue] = {
     **PLAYERS,
     "okx": okx.OKX,
     "kraken": kraken.KRAKEN,
@@ -44,9 +42,6 @@ DRAWN: dict[str, SimVenue] = {
     "deribit": deribit.DERIBIT,
     "kucoin": kucoin.KUCOIN,
     "hyperliquid": hyperliquid.HYPERLIQUID,
-}
-SIMS: dict[str, SimVenue] = {
-    **DRAWN,
     "bitfinex": bitfinex.BITFINEX,
     "bitfinex_orders": bitfinex.BITFINEX_ORDERS,
     "coinbase": coinbase.COINBASE,
@@ -55,5 +50,7 @@ SIMS: dict[str, SimVenue] = {
     "bitget": bitget.BITGET,
     "kraken_futures": kraken_futures.KRAKEN_FUTURES,
 }
+# Those that worlds draw (`worlds/`).
+DRAWN = SIMS
 
 __all__ = ["DRAWN", "PLAYERS", "SIMS", "Options", "Running", "run_cli", "start"]

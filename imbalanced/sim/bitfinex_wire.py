@@ -24,6 +24,7 @@ from imbalanced.sim.venue import (
     Stream,
     Wire,
 )
+from imbalanced.sim.wire import gone_first, one_by_one
 
 SUMMED = 25
 PAST_TRADES = 30
@@ -36,6 +37,7 @@ class BitfinexWire(Wire):
     """Texts of the channels. A book is proven by the socket's counter and by a checksum after each message."""
 
     checksum_levels = SUMMED
+    level_frames = True
     restart = "image"
     contexts = (("mark", 1000),)
 
@@ -48,13 +50,7 @@ class BitfinexWire(Wire):
 
     def texts(self, listing: Listing, stream: Stream, changes: Changes, sent_ms: int) -> Sequence[str]:
         sides: tuple[BookSide, BookSide] = ("bid", "ask")
-        rows = [
-            _level(listing, side, one.tick, one.lots)
-            for side, told in zip(sides, (changes.bids, changes.asks), strict=True)
-            for one in told
-        ]
-        # What goes is told first, so that no book is crossed between two frames.
-        rows.sort(key=lambda row: ",0," not in row)
+        rows = [_level(listing, side, one.tick, one.lots) for side, one in one_by_one(changes.bids, changes.asks)]
         summed = checksum(*(_summed_levels(listing, changes.top, side) for side in sides))
         return _message(rows, summed, sent_ms)
 
@@ -68,10 +64,9 @@ class BitfinexWire(Wire):
         return f"[{','.join(rows)}],{sent_ms}"
 
     def order_texts(self, listing: Listing, stream: Stream, changes: OrderChanges, sent_ms: int) -> Sequence[str]:
-        gone_first = sorted(changes.orders, key=lambda one: one.lots > 0)
         top = changes.top
         summed = checksum(*([_summed_order(listing, one) for one in side] for side in (top.bids, top.asks)))
-        return _message([_order(listing, one) for one in gone_first], summed, sent_ms)
+        return _message([_order(listing, one) for one in gone_first(changes.orders)], summed, sent_ms)
 
     # --- whatever else
 

@@ -40,6 +40,8 @@ INTERVALS = {"100ms": 100, "agg2": 1000}
 INVERSE_GRIDS = {"BTC": ("0.5", "10"), "ETH": ("0.05", "1")}
 LINEAR_GRIDS = {"BTC": ("0.5", "0.0001"), "ETH": ("0.05", "0.001"), "SOL": ("0.01", "0.1"), "": ("0.0001", "1")}
 KINDS: dict[str, StreamKind] = {"book": "book", "trades": "agg_trade", "ticker": "mark"}
+STATES = "instrument.state.any.any"
+SERVICE = ("platform_state", STATES)
 PERPETUAL_MS = 32_503_708_800_000
 
 
@@ -47,6 +49,7 @@ class DeribitWire(Wire):
     """Texts of the channels. Ids jump, and each message names the one before it."""
 
     contexts = (("mark", 1000), ("mark", 100))
+    states = '"instrument.state'
 
     def update_id(self, id: int) -> int:
         # Irregular, strictly rising, and never by one.
@@ -86,6 +89,12 @@ class DeribitWire(Wire):
             for i, lots in enumerate(trade.fills)
         )
         return _push("trades", listing, Stream(listing.symbol, "agg_trade"), f"[{prints}]")
+
+    def trading(self, listing: Listing, sent_ms: int) -> tuple[str, str] | None:
+        state = "deactivated" if listing.halted else "started"
+        data = {"timestamp": sent_ms, "state": state, "instrument_name": listing.symbol}
+        told = {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": STATES, "data": data}}
+        return STATES, compact(told)
 
     def context(self, listing: Listing, stream: Stream, mark: Mark, sent_ms: int) -> str:
         unit = float(tick_size(listing))
@@ -175,6 +184,13 @@ class DeribitDesk(PlainDesk):
         accepted: list[str] = []
         after: list[Command] = []
         for channel in map(str, channels):
+            if channel in SERVICE:
+                accepted.append(channel)
+                if on:
+                    self._names[channel] = None  # it is no stream of one symbol
+                else:
+                    self._names.pop(channel, None)
+                continue
             stream = self._stream(channel)
             if stream is None:
                 continue

@@ -49,6 +49,7 @@ class KrakenWire(Wire):
 
     tells_leaving = False
     checksum_levels = SUMMED
+    states = '"channel":"instrument"'
 
     def image(self, listing: Listing, stream: Stream, image: Image, sent_ms: int) -> str:
         return self._book(listing, "snapshot", (image.bids, image.asks), image, "")
@@ -72,6 +73,10 @@ class KrakenWire(Wire):
         """The last 50 trades."""
         prints = [text for ms, trade in past for text in _prints(listing, trade, ms)]
         return _trades("snapshot", prints[-50:])
+
+    def trading(self, listing: Listing, sent_ms: int) -> tuple[str, str] | None:
+        data = {"assets": [], "pairs": [_pair(listing)]}
+        return "instrument", compact({"channel": "instrument", "type": "update", "data": data})
 
     def snapshot(self, listing: Listing, image: Image, sent_ms: int) -> str:
         seconds = sent_ms // 1000
@@ -149,7 +154,7 @@ class KrakenDesk(PlainDesk):
         if method == "unsubscribe":
             self._names.pop("instrument", None)
         else:
-            self._names["instrument"] = None  # nothing changes here, so nothing follows
+            self._names["instrument"] = None
         result = {"channel": "instrument", "snapshot": True}
         ack = Send(compact({"method": method, "result": result, "success": True, **_times(now_ms), **id_}))
         if method == "unsubscribe":
@@ -268,7 +273,7 @@ def _asset_pair(item: Listing) -> dict[str, object]:
         "ordermin": "0.00005",
         "costmin": "0.5",
         "tick_size": trimmed(tick_size(item)),
-        "status": "online",
+        "status": "cancel_only" if item.halted else "online",
     }
 
 
@@ -278,7 +283,7 @@ def _pair(item: Listing) -> dict[str, object]:
         "symbol": item.symbol,
         "base": item.base,
         "quote": item.quote,
-        "status": "online",
+        "status": "cancel_only" if item.halted else "online",
         "qty_precision": item.size_decimals,
         "qty_increment": float(LOT),
         "price_precision": item.price_decimals,

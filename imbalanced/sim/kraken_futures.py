@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from imbalanced.sim.desk import PlainDesk, json_object
 from imbalanced.sim.grids import asked, by_base, compact, listing, tick_size, trimmed, utc
-from imbalanced.sim.market import Level, Trade
+from imbalanced.sim.market import BookSide, Level, Trade
 from imbalanced.sim.venue import (
     Answer,
     Changes,
@@ -29,6 +29,7 @@ from imbalanced.sim.venue import (
     Stream,
     Wire,
 )
+from imbalanced.sim.wire import one_by_one
 
 LIMITS = Limits(0, 0, 0, 0, inbound_per_s=100, max_streams=10_000, weight_per_minute=3000)
 FIRST_SEQ = 3_456_139
@@ -43,12 +44,15 @@ GRIDS = {
     "": ("0.001", "0.1"),
 }
 NAMES = {"BTC": "XBT"}
+SIDES: dict[BookSide, str] = {"bid": "buy", "ask": "sell"}
 
 
 class KrakenFuturesWire(Wire):
     """Texts of the feeds. A level has a number, so a message of several levels is several frames."""
 
+    level_frames = True
     counts_levels = True
+    states = '"feed":"ticker"'
     first_number = FIRST_SEQ
     contexts = (("mark", 1000),)
 
@@ -60,11 +64,10 @@ class KrakenFuturesWire(Wire):
         )
 
     def texts(self, listing: Listing, stream: Stream, changes: Changes, sent_ms: int) -> Sequence[str]:
-        told = [("buy", one) for one in changes.bids] + [("sell", one) for one in changes.asks]
-        told.sort(key=lambda one: one[1].lots > 0)  # what goes is told first
+        told = one_by_one(changes.bids, changes.asks)
         first = changes.number - len(told) + 1
         return [
-            f'{{"feed":"book","product_id":"{listing.symbol}","side":"{side}","seq":{seq},'
+            f'{{"feed":"book","product_id":"{listing.symbol}","side":"{SIDES[side]}","seq":{seq},'
             f'"price":{trimmed(listing.price(one.tick))},"qty":{_quantity(listing, one.lots)},'
             f'"timestamp":{changes.ms}}}'
             for seq, (side, one) in enumerate(told, first)
@@ -102,12 +105,16 @@ class KrakenFuturesWire(Wire):
             "index": index,
             "last": price,
             "openInterest": float(listing.size(mark.open_lots)),
-            "suspended": False,
+            "suspended": listing.halted,
             "post_only": False,
             "tag": "perpetual",
             "pair": f"{NAMES.get(listing.base, listing.base)}:USD",
         }
         return compact(ticker)
+
+    def trading(self, listing: Listing, sent_ms: int) -> tuple[str, str] | None:
+        mark = Mark(float(listing.start_tick), float(listing.start_tick), 0.0, 0)
+        return f"ticker:{listing.symbol}", self.context(listing, Stream(listing.symbol, "mark", 1000), mark, sent_ms)
 
 
 class KrakenFuturesDesk(PlainDesk):

@@ -18,10 +18,13 @@ from imbalanced.sim.okx_wire import (
     BOOKS,
     BOOKS5,
     DEPTH,
+    STATES,
+    TYPES,
     OkxWire,
     index_of,
     instrument,
     okx_listing,
+    states_text,
     type_of,
 )
 from imbalanced.sim.venue import (
@@ -115,6 +118,8 @@ class OkxDesk(PlainDesk):
             return [self._error("64003", message, id_)]
         stream = self._stream(channel, told)
         named = str(told.get("instId") or told.get("instType"))
+        if channel == STATES and named in TYPES:
+            return self._states(op, told, id_)
         if stream is None:
             message = (
                 f"Wrong URL or channel:{channel},instId:{named} doesn't exist. "
@@ -128,6 +133,16 @@ class OkxDesk(PlainDesk):
             return [ack, *self._begun(name, stream, now_ms)]
         self._names.pop(name, None)
         return [ack]
+
+    def _states(self, op: str, arg: Mapping[str, object], id_: object) -> list[Command]:
+        """Who of a type trades: all at first."""
+        kind, said = str(arg["instType"]), {"id": id_} if id_ is not None else {}
+        ack = Send(compact({**said, "event": op, "arg": arg, "connId": CONN_ID}))
+        if op == "unsubscribe":
+            self._names.pop(f"{STATES}:{kind}", None)
+            return [ack]
+        self._names[f"{STATES}:{kind}"] = None  # it is no stream of one symbol
+        return [ack, Send(states_text(kind, [item for item in self._feed.listings() if type_of(item.symbol) == kind]))]
 
     def _stream(self, channel: str, arg: Mapping[str, object]) -> Stream | None:
         listings, symbol = self._feed.listings(), str(arg.get("instId"))

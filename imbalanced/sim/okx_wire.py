@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imbalanced.sim.grids import asked, by_base, listing, lot_size, tick_size, trimmed
+from imbalanced.sim.grids import asked, by_base, compact, listing, lot_size, tick_size, trimmed
 from imbalanced.sim.market import Level, Trade
 from imbalanced.sim.venue import Changes, Image, Listing, Mark, Stream, Wire
 
 DEPTH = 400
+STATES, TYPES = "instruments", ("SPOT", "SWAP")
 BOOKS, BOOKS5 = (100, DEPTH), (100, 5)  # (interval ms, levels)
 SPOT_GRIDS = {
     "BTC": ("0.1", "0.00000001"),
@@ -33,6 +34,7 @@ class OkxWire(Wire):
     contexts = (("mark", 1000), ("index", 1000), ("funding", 60_000), ("interest", 3000))
     idle_ms = 60_000
     restart = "lower"
+    states = '"channel":"instruments"'
 
     def update_id(self, id: int) -> int:
         # Irregular, strictly rising, and never by one.
@@ -102,6 +104,9 @@ class OkxWire(Wire):
         body = f'{{{head},"oi":"{contracts:.2f}","oiCcy":"{coins:.8f}","oiUsd":"{coins * price:.2f}","ts":"{sent_ms}"}}'
         return _push("open-interest", symbol, body)
 
+    def trading(self, listing: Listing, sent_ms: int) -> tuple[str, str] | None:
+        return f"{STATES}:{type_of(listing.symbol)}", states_text(type_of(listing.symbol), [listing])
+
     def liquidation(self, listing: Listing, trade: Trade, ms: int, sent_ms: int) -> str:
         if type_of(listing.symbol) != "SWAP":
             return ""
@@ -154,11 +159,16 @@ def instrument(item: Listing) -> dict[str, object]:
         "optType": "",
         "quoteCcy": "" if swap else item.quote,
         "settleCcy": (item.base if inverse else item.quote) if swap else "",
-        "state": "live",
+        "state": "suspend" if item.halted else "live",
         "stk": "",
         "tickSz": tick,
         "uly": family if swap else "",
     }
+
+
+def states_text(kind: str, items: Sequence[Listing]) -> str:
+    """A frame of `instruments`: all of a type to a new subscriber, then those that changed."""
+    return compact({"arg": {"channel": STATES, "instType": kind}, "data": [instrument(item) for item in items]})
 
 
 def type_of(symbol: str) -> str:

@@ -7,27 +7,41 @@ is taken from its oldest order, what is added is a new order, or more of the you
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from imbalanced.sim.track import SIDES
 from imbalanced.sim.wire import Order, OrderChanges, Resting, Stream, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from imbalanced.sim.market import BookSide, Change, Market
+    from imbalanced.sim.market import BookSide, Change, Level
 
 MOST = 3  # orders of a level
 FIRST_ID = 64_000_000_000
 
 
-class Population:
-    """All resting orders of one market. Their sizes sum to its levels."""
+class Ranks(Protocol):
+    """One side of a market."""
 
-    def __init__(self, market: Market) -> None:
+    def levels(self, limit: int | None = None) -> Iterable[Level]:
+        """The best ones, best first."""
+
+
+class Sided(Protocol):
+    """A market, as far as its orders want to know it."""
+
+    def ladder(self, side: BookSide) -> Ranks:
+        """One side as it is now."""
+
+
+class Population:
+    """All resting orders of one market. Their sizes sum to its levels; their ids are above ``first_id``."""
+
+    def __init__(self, market: Sided, first_id: int = FIRST_ID) -> None:
         self._market = market
         self._queues: dict[BookSide, dict[int, list[Order]]] = {side: {} for side in SIDES}
-        self._last_id = FIRST_ID
+        self._last_id = first_id
         for side in SIDES:
             for tick, lots in market.ladder(side).levels():
                 parts = min(lots, 1 + tick % MOST)

@@ -62,6 +62,7 @@ class Listing:
     start_tick: int = 1
     contract_size: int = 0  # quote units per lot of an inverse contract, 0 otherwise
     contract: str = "1"
+    halted: bool = False  # it does not trade just now
 
     def price(self, tick: int) -> str:
         return fixed(tick * self.tick_units, self.price_decimals)
@@ -165,6 +166,19 @@ class Mark:
     open_lots: int = 0
 
 
+def one_by_one(bids: Sequence[Touched], asks: Sequence[Touched]) -> list[tuple[BookSide, Touched]]:
+    """The levels of a message that tells each in a frame of its own: what goes is told first, so that no book is
+    crossed between two frames.
+    """
+    told: list[tuple[BookSide, Touched]] = [*(("bid", one) for one in bids), *(("ask", one) for one in asks)]
+    return sorted(told, key=lambda one: one[1].lots > 0)
+
+
+def gone_first(orders: Sequence[Order]) -> list[Order]:
+    """Likewise of orders."""
+    return sorted(orders, key=lambda one: one.lots > 0)
+
+
 Restart = Literal["", "image", "lower"]
 
 
@@ -180,10 +194,12 @@ class Wire:
     idle_ms: int = 0  # a `book` flow without changes says so that often; 0 = never
     tells_leaving: bool = True  # whether a level that falls out of the depth of a `book` flow is deleted in words
     checksum_levels: int = 0
-    counts_levels: bool = False  # whether each level of a message of a `book` flow has a number of its own
+    level_frames: bool = False  # whether each level of a message of a `book` flow is a frame of its own
+    counts_levels: bool = False  # and has a number of its own
     first_number: int = 1  # of the messages of a `book` flow; a service that restarts with an image begins with 1
     # What a `book` flow does when the venue's service restarts: a fresh image, or lower ids that still are a chain.
     restart: Restart = ""
+    states: str = ""  # what is in every text that tells who trades; empty where none does
 
     def update_id(self, id: int) -> int:
         """The venue's number for the market's."""
@@ -220,6 +236,12 @@ class Wire:
     def restarted(self, image: str, sent_ms: int) -> Sequence[str]:
         """What is said when the service behind a flow begins anew; `image` is the frame that would begin it."""
         return (image,)
+
+    def trading(self, listing: Listing, sent_ms: int) -> tuple[str, str] | None:
+        """What is said when a symbol stops to trade or trades again (`listing.halted`): the name of the subscription
+        that tells it, and the text; None where the venue has no word for it.
+        """
+        return None
 
     def trades(self, listing: Listing, trade: Trade, ms: int, sent_ms: int) -> Sequence[str]:
         """One frame a fill."""

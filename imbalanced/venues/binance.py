@@ -310,10 +310,10 @@ class BinanceCodec:
     def opened(self, conn: int) -> None:
         return
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()  # a stream that ends costs nothing, and an UNSUBSCRIBE must name exactly what was asked
 
     def verify(self, message: Diff | Image, book: Book) -> bool:

@@ -19,9 +19,9 @@ status ``deriv:SYMBOL``      Context; funding is that of 8 hours              ta
 status ``liq:global``        Forced, for the trigger of a liquidation only    tardis-node 2020
                              (its matches follow); amount is the position's
 ``info``                     20051 the server restarts: ClosingSoon;          docs
-                             20060 maintenance: books Gone; 20061 it is
-                             over: ClosingSoon, as all must be asked for
-                             anew; ``platform.status`` 0: Answer, error
+                             20060 or ``platform.status`` 0, maintenance:
+                             Trading, halted; 20061 it is over: Trading,
+                             and ClosingSoon, as all must be asked for anew
 ``conf``                     Answer; which extras stand behind the payload    recorded 2021
 ``subscribed``, ``error``,   Answer; ``subscribed`` names the channel id      recorded 2021; docs
 ``unsubscribed``, ``pong``
@@ -34,7 +34,7 @@ With flag 65536 the element behind the payload counts all arrays of the socket: 
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
@@ -73,13 +73,13 @@ from imbalanced.venues.codec import (
     Endpoints,
     Fetch,
     Forced,
-    Gone,
     Image,
     Keepalive,
     Limits,
     LinkPlan,
     Print,
     Source,
+    Trading,
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.literals import exact, js_number, literal, optional, plain, signed
@@ -142,7 +142,6 @@ class BitfinexCodec:
         self._symbols = Symbols(venue, self._guessed)
         self.know, self.infer = self._symbols.know, self._symbols.infer
         self._sockets: dict[int, Socket] = {}
-        self._book_ids: dict[str, int] = {}
         self._on_event: dict[str, Callable[[Event, int], Iterable[Message]]] = {
             "info": self._info,
             "conf": self._conf,
@@ -206,13 +205,16 @@ class BitfinexCodec:
     def _ask_book(self, symbol: str) -> str:
         return _request("subscribe", channel="book", symbol=symbol, prec=self._prec, freq="F0", len=DEPTH)
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
-        known = self._book_ids.pop(symbol, None)
-        given_up = () if known is None else (_request("unsubscribe", chanId=known),)
-        return (*given_up, self._ask_book(symbol))
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return (*self.unsubscribe(symbol, conn), self._ask_book(symbol))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:-1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        channels = self._sockets[conn].channels if conn in self._sockets else {}
+        given_up = [number for number, channel in channels.items() if channel == Channel("book", symbol)]
+        for number in given_up:  # what still comes by it is nobody's
+            del channels[number]
+            self._sockets[conn].left.add(number)
+        return [_request("unsubscribe", chanId=number) for number in given_up]
 
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
@@ -231,11 +233,14 @@ class BitfinexCodec:
                 return list(read(event, frame.conn)) if read is not None else []
             items = RAW_ARRAY.decode(data)
             socket = self._sockets.setdefault(frame.conn, Socket())
-            channel = socket.channels.get(whole(literal(items[0])), channel)
+            number = whole(literal(items[0]))
+            channel = socket.channels.get(number, channel)
             kind, payload, extras = parted(items)
             missing += holes(socket, extras)
+            # Its introduction was lost: only another socket can tell what it is, as nobody may ask twice.
+            missing += () if socket.knows(number) else (ClosingSoon(),)
             return [*missing, *self._payload(channel, kind, payload, sent_ns_of(socket, extras))]
-        except (ValueError, LookupError, TypeError, InvalidOperation) as error:  # msgspec's errors are ValueErrors
+        except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # msgspec's errors are ValueErrors
             why = f"{channel.kind or 'frame'}: {type(error).__name__} {error}"
             # Behind a hole in the counter it is not only the book of this channel that is in doubt.
             raise CodecError(why, data, channel=channel.kind, symbol="" if missing else channel.symbol) from error
@@ -361,16 +366,16 @@ class BitfinexCodec:
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def _info(self, event: Event, conn: int) -> Iterable[Message]:
+    def _info(self, event: Event, _: int) -> Iterable[Message]:
+        """Of the whole service, so of everything on this socket."""
+        if event.code == MAINTENANCE:
+            yield Trading(symbol="", state="halted", why=f"maintenance: {event.msg}")
+        elif event.platform is not None and event.platform.get("status") == 0:
+            yield Trading(symbol="", state="halted", why="the platform is in maintenance")
+        elif event.code == RESUMED:
+            yield Trading(symbol="", state="trading", why=f"maintenance: {event.msg}")
         if event.code in (RESTART, RESUMED):
             yield ClosingSoon()
-        elif event.code == MAINTENANCE:
-            channels = self._sockets[conn].channels.values() if conn in self._sockets else ()
-            for channel in channels:
-                if channel.kind == "book":
-                    yield Gone(symbol=channel.symbol, why=f"maintenance: {event.msg}")
-        elif event.platform is not None and event.platform.get("status") == 0:
-            yield Answer(request_id=0, error="the platform is in maintenance")
 
     def _conf(self, event: Event, conn: int) -> Iterable[Message]:
         if event.status != "OK":
@@ -382,19 +387,25 @@ class BitfinexCodec:
         kind, symbol = event.channel, event.symbol or ""
         if kind == "status":
             kind, _, symbol = (event.key or "").partition(":")
+        socket = self._sockets.setdefault(conn, Socket())
         if kind != "book" or event.prec == self._prec:
-            self._sockets.setdefault(conn, Socket()).channels[event.chanId] = Channel(kind, symbol)
-            if kind == "book":
-                self._book_ids[symbol] = event.chanId
+            socket.channels[event.chanId] = Channel(kind, symbol)
+            socket.left.discard(event.chanId)
+        else:
+            socket.left.add(event.chanId)
         return (Answer(request_id=0),)
 
     def _unsubscribed(self, event: Event, conn: int) -> Iterable[Message]:
-        self._sockets.setdefault(conn, Socket()).channels.pop(event.chanId, None)
+        socket = self._sockets.setdefault(conn, Socket())
+        socket.channels.pop(event.chanId, None)
+        socket.left.add(event.chanId)
         return (Answer(request_id=0),)
 
     def _error(self, event: Event, _: int) -> Iterable[Message]:
-        what = " ".join(filter(None, (event.symbol or event.key, event.channel)))
-        return (Answer(request_id=0, error=f"{what} {event.code}: {event.msg}".lstrip()),)
+        name = event.symbol or event.key or ""
+        what = " ".join(filter(None, (name, event.channel)))
+        symbols = tuple(filter(None, (name.removeprefix("deriv:"),)))
+        return (Answer(request_id=0, error=f"{what} {event.code}: {event.msg}".lstrip(), symbols=symbols),)
 
 
 def _signed_sum(bids: Sequence[str], asks: Sequence[str]) -> int:

@@ -47,11 +47,18 @@ class Channel(Struct, frozen=True):
 
 
 class Socket(Struct):
-    """What is remembered of one socket: what is behind a payload, the last counter, the channels."""
+    """What is remembered of one socket: what is behind a payload, the last counter, the channels, and those that we
+    want nothing of (any more).
+    """
 
     flags: int = TIMESTAMP | SEQUENCE | CHECKSUM
     count: int = -1
     channels: dict[int, Channel] = {}
+    left: set[int] = set()
+
+    def knows(self, number: int) -> bool:
+        """Whether a channel is one that was introduced here."""
+        return number in self.channels or number in self.left
 
 
 def parted(items: list[msgspec.Raw]) -> tuple[str, bytes, list[msgspec.Raw]]:
@@ -73,8 +80,12 @@ def holes(socket: Socket, extras: list[msgspec.Raw]) -> list[SocketGap]:
 
 def sent_ns_of(socket: Socket, extras: list[msgspec.Raw]) -> int:
     """When the array was sent; 0 where that was not asked for."""
-    at = 1 if socket.flags & SEQUENCE else 0
-    return whole(literal(extras[at])) * NS_PER_MS if socket.flags & TIMESTAMP else 0
+    if not socket.flags & TIMESTAMP:
+        return 0
+    sent_ns = whole(literal(extras[1 if socket.flags & SEQUENCE else 0])) * NS_PER_MS
+    if sent_ns >= 1 << 63:
+        raise ValueError(f"its time is beyond the year 2262: {sent_ns}")
+    return sent_ns
 
 
 def rows_of(payload: bytes) -> tuple[bool, list[list[msgspec.Raw]]]:

@@ -182,14 +182,14 @@ class BitgetCodec:
             plans.append(LinkPlan(conn=len(plans) + 1, url=url, books=books, subscribe=asked))
         return plans
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         # Sent in order on one socket: the image answers the second request, and updates before it are not looked at.
         family, name = wire_of(self._symbols.infer(symbol))
         args = [_arg(family, BOOK, name)]
         return (_request("unsubscribe", args), _request("subscribe", args))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self.resubscribe(symbol, conn)[:1]
 
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
@@ -217,7 +217,7 @@ class BitgetCodec:
             raise CodecError(error.why, data, symbol=self._guess(data)) from error
         arg = message.get("arg")
         if "event" in message:
-            return [_answer(message, arg if isinstance(arg, dict) else {})]
+            return [self._answer(message, arg if isinstance(arg, dict) else {})]
         if not isinstance(arg, dict):
             return []
         channel = str(arg.get("topic") or arg.get("channel"))
@@ -225,6 +225,14 @@ class BitgetCodec:
         if handler is None:
             return []
         return guarded(lambda pushed: handler(arg, pushed), message, data, channel, self._named(arg))
+
+    def _answer(self, message: dict[str, Any], arg: dict[str, Any]) -> Message:
+        """Acknowledgements name what was asked for, errors also why not."""
+        if message["event"] != "error":
+            return Answer(request_id=0)
+        about = [str(arg[key]) for key in ("instType", "topic", "channel", "symbol", "instId") if key in arg]
+        error = f"{' '.join(about)} {message.get('code')}: {message.get('msg')}".lstrip()
+        return Answer(request_id=0, error=error, symbols=tuple(filter(None, (self._named(arg),))))
 
     def _guess(self, data: bytes) -> str:
         """Whose frame this is, if that can be read from its beginning."""
@@ -365,14 +373,6 @@ def _arg(family: str, topic: str, name: str) -> dict[str, str]:
 
 def _request(op: str, args: Sequence[dict[str, str]]) -> str:
     return orjson.dumps({"op": op, "args": list(args)}).decode()
-
-
-def _answer(message: dict[str, Any], arg: dict[str, Any]) -> Message:
-    """Acknowledgements name what was asked for, errors also why not."""
-    if message["event"] != "error":
-        return Answer(request_id=0)
-    about = [str(arg[key]) for key in ("instType", "topic", "channel", "symbol", "instId") if key in arg]
-    return Answer(request_id=0, error=f"{' '.join(about)} {message.get('code')}: {message.get('msg')}".lstrip())
 
 
 def _fields(entry: Any) -> tuple[Any, Any, Any, Any, int]:

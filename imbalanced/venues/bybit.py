@@ -189,13 +189,13 @@ class BybitCodec:
         url = self.endpoints.ws + self.product.path
         return LinkPlan(conn=conn, url=url, books=tuple(symbols), subscribe=tuple(texts))
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         self._tops.pop(symbol, None)
         topics = (f"{self.product.book}.{symbol}",)
         return (_request("unsubscribe", topics, "0"), _request("subscribe", topics, "0"))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self.resubscribe(symbol, conn)[:1]
 
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""

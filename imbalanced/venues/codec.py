@@ -369,11 +369,14 @@ class Codec(Protocol):
     def fetch_image(self, symbol: str) -> Fetch:
         """The REST call whose answer is an :class:`Image` of this symbol (source REST)."""
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
-        """What is sent on the socket of a book so that its image comes again (sources STREAM and FULL)."""
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        """What is sent on socket ``conn`` so that the image of a book comes again; where it comes by REST, so that a
+        silent stream is served again (nothing where that is no use). Where a request names what a socket knows the
+        stream by, it is that of this very socket: two may carry the book.
+        """
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        """What is sent on the socket of a book that is not wanted any more; nothing where it is not worth a word."""
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        """What is sent on socket ``conn`` when a book is not wanted any more; nothing where it is not worth a word."""
 
     def verify(self, message: Diff | Image, book: Book) -> bool:
         """Whether a book with this diff or image in it is what its checksum says; asked when it is ``checked``."""

@@ -201,11 +201,11 @@ class CoinbaseCodec:
         bodies = [of | {"channel": one} for one in channels] if self._is_advanced else [of | {"channels": channels}]
         return [orjson.dumps(body).decode() for body in bodies]
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         book = self._channels[:1]
         return [*self._requests("unsubscribe", symbol, book), *self._requests("subscribe", symbol, book)]
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self._requests("unsubscribe", symbol, self._channels)
 
     def fetch_image(self, symbol: str) -> Fetch:

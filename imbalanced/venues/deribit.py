@@ -276,7 +276,7 @@ class DeribitCodec:
             plans.append(LinkPlan(conn=len(plans) + 1, url=url, books=symbols, subscribe=tuple(asked)))
         return plans
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         channels = (BOOK.format(symbol),)
         return (self._request(UNSUBSCRIBE, channels), self._request("public/subscribe", channels))
 
@@ -288,8 +288,8 @@ class DeribitCodec:
             self._leaving.add(number)
         return _call(number, method, {"channels": list(channels)})
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self.resubscribe(symbol, conn)[:1]
 
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""

@@ -164,20 +164,23 @@ class GateCodec:
 
     def _subscriptions(self, symbols: list[str]) -> Iterable[str]:
         for symbol in symbols:
-            levels = [str(IMAGE_LEVELS)] if self.product.family == "futures" else []
-            yield self._subscribe("order_book_update", [symbol, EVERY, *levels])
+            yield self._of_book("subscribe", symbol)
         for channel in self.product.lists:
             for start in range(0, len(symbols), SUBSCRIBE_AT_ONCE):
-                yield self._subscribe(channel, symbols[start : start + SUBSCRIBE_AT_ONCE])
+                yield self._request("subscribe", channel, symbols[start : start + SUBSCRIBE_AT_ONCE])
 
-    def _subscribe(self, channel: str, payload: list[str]) -> str:
-        request = {"channel": f"{self.product.family}.{channel}", "event": "subscribe", "payload": payload}
+    def _of_book(self, event: str, symbol: str) -> str:
+        levels = [str(IMAGE_LEVELS)] if self.product.family == "futures" else []
+        return self._request(event, "order_book_update", [symbol, EVERY, *levels])
+
+    def _request(self, event: str, channel: str, payload: list[str]) -> str:
+        request = {"channel": f"{self.product.family}.{channel}", "event": event, "payload": payload}
         return orjson.dumps(request).decode()
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
-        return ()
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return (self._of_book("unsubscribe", symbol), self._of_book("subscribe", symbol))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()  # a stream that ends costs nothing
 
     def fetch_image(self, symbol: str) -> Fetch:

@@ -125,11 +125,11 @@ class HyperliquidCodec:
             )
         return plans
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return [_request(method, BOOK, symbol) for method in ("unsubscribe", "subscribe")]
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self.resubscribe(symbol, conn)[:1]
 
     def fetch_image(self, symbol: str) -> Fetch:
         raise ValueError(f"{symbol}: every message is a whole book, there is nothing to fetch")

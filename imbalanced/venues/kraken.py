@@ -233,12 +233,12 @@ class KrakenCodec:
             plans.append(LinkPlan(conn=len(plans) + 1, url=url, books=symbols, subscribe=tuple(asked)))
         return plans
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         book = _book_of([wire_name(symbol)])
         return (_request("unsubscribe", book), _request("subscribe", book | {"snapshot": True}))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self.resubscribe(symbol, conn)[:1]
 
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""

@@ -189,7 +189,8 @@ class KrakenFuturesCodec:
         self.trades_count_up = True
         self._symbols = Symbols(venue, self._guessed)
         self._diff = Diff(Rows(4))
-        self._halted: set[str] = set()
+        self._halted: set[tuple[int, str]] = set()  # as which socket told it
+        self._conn = 0
         self._by_feed: dict[str, tuple[msgspec.json.Decoder[object], Callable[..., Iterable[Message]]]] = {
             "book": (msgspec.json.Decoder(_Change), self._change),
             "book_snapshot": (msgspec.json.Decoder(_Whole), self._whole),
@@ -218,7 +219,7 @@ class KrakenFuturesCodec:
         )
 
     def opened(self, conn: int) -> None:
-        self._halted.clear()
+        self._halted = {one for one in self._halted if one[0] != conn}
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         plans: list[LinkPlan] = []
@@ -234,11 +235,11 @@ class KrakenFuturesCodec:
             plans.append(LinkPlan(conn=len(plans) + 1, url=url, books=symbols, subscribe=tuple(asked)))
         return plans
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return (_request("unsubscribe", "book", (symbol,)), _request("subscribe", "book", (symbol,)))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self.resubscribe(symbol, conn)[:1]
 
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: it has no ``seq``."""
@@ -250,7 +251,7 @@ class KrakenFuturesCodec:
     # -- frames --------------------------------------------------------------------------------------------------------
 
     def decode(self, frame: Frame) -> list[Message]:
-        data = frame.data
+        data, self._conn = frame.data, frame.conn
         if frame.kind == "http":
             listing = frame.url.endswith("/derivatives/api/v3/instruments") and frame.status == 200
             return guarded(self._listed, data, data, "instruments") if listing else []
@@ -317,8 +318,9 @@ class KrakenFuturesCodec:
 
     def _ticker(self, m: _Ticker) -> Iterable[Message]:
         why = "suspended" if m.suspended else "post_only" if m.post_only else ""
-        if bool(why) != (m.product_id in self._halted):
-            (self._halted.add if why else self._halted.discard)(m.product_id)
+        known = (self._conn, m.product_id)
+        if bool(why) != (known in self._halted):
+            (self._halted.add if why else self._halted.discard)(known)
             yield Trading(symbol=text(m.product_id), state="halted" if why else "trading", why=why)
         interest = m.interest
         if interest is not None:

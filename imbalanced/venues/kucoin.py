@@ -25,6 +25,7 @@ has changed. The token lives for 24 hours and the stream stops with it, so socke
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -49,6 +50,7 @@ from imbalanced.venues.codec import (
     LinkPlan,
     Listing,
     Print,
+    Reply,
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.symbols import LEAST_SCALE, Symbols
@@ -69,6 +71,7 @@ IMAGE_PATH = f"/api/v1/market/orderbook/level2_{IMAGE_LEVELS}"
 BULLET_PATH = "/api/v1/bullet-public"
 FINE = "200000"
 NO_SUCH = "900001"
+TOPIC = re.compile(r"topic /market/(\w+):(\S+) is not found")
 
 
 class Product(Struct, frozen=True, kw_only=True):
@@ -132,10 +135,10 @@ class KucoinCodec:
             )
         return plans
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
-        return ()
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return tuple(_subscribe(STREAMS[0], [symbol], kind) for kind in ("unsubscribe", "subscribe"))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()  # a stream that ends costs nothing
 
     def fetch_image(self, symbol: str) -> Fetch:
@@ -159,8 +162,7 @@ class KucoinCodec:
         if kind == "ack":
             return [Answer(request_id=_number(message.get("id")))]
         if kind == "error":
-            told = f"{message.get('code')}: {message.get('data')}"
-            return [Answer(request_id=_number(message.get("id")), error=told)]
+            return _refused(message)
         return []
 
     def _depth(self, m: dict[str, Any]) -> Iterable[Message]:
@@ -253,10 +255,21 @@ class KucoinCodec:
         )
 
 
-def _subscribe(stream: str, symbols: list[str]) -> str:
+def _subscribe(stream: str, symbols: list[str], kind: str = "subscribe") -> str:
     topic = f"/market/{stream}:{','.join(symbols)}"
-    request = {"id": 1, "type": "subscribe", "topic": topic, "privateChannel": False, "response": True}
+    request = {"id": 1, "type": kind, "topic": topic, "privateChannel": False, "response": True}
     return orjson.dumps(request).decode()
+
+
+def _refused(message: dict[str, Any]) -> list[Message]:
+    """A topic of several symbols is refused as a whole for one of them: then each is asked for again by itself."""
+    number, told = _number(message.get("id")), f"{message.get('code')}: {message.get('data')}"
+    topic = TOPIC.search(told)
+    symbols = topic[2].split(",") if topic else []
+    if topic is None or len(symbols) == 1:
+        return [Answer(request_id=number, error=told, symbols=tuple(symbols))]
+    again = [Reply(_subscribe(topic[1], [symbol])) for symbol in symbols]
+    return [Answer(request_id=number, error=f"{len(symbols)} topics: {told.partition(' ')[0]} not found"), *again]
 
 
 def _number(request_id: object) -> int:

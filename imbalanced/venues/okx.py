@@ -142,7 +142,7 @@ class OkxCodec:
         self.trades_count_up = False  # one print stands for all fills of one order at one price
         self._symbols = Symbols(venue)
         self._ours: set[str] = set()
-        self._halted: set[str] = set()
+        self._halted: set[tuple[int, str]] = set()  # as which socket told it
         self._by_index: defaultdict[str, list[str]] = defaultdict(list)
         self._marks: dict[str, float] = {}
         self._fresh: set[tuple[int, str, str]] = set()
@@ -176,7 +176,7 @@ class OkxCodec:
     def opened(self, conn: int) -> None:
         self._fresh = {one for one in self._fresh if one[0] != conn}
         self._texts.opened(conn)
-        self._halted.clear()
+        self._halted = {one for one in self._halted if one[0] != conn}
 
     def plan(self, instruments: Sequence[Instrument]) -> list[LinkPlan]:
         plans: list[LinkPlan] = []
@@ -200,13 +200,13 @@ class OkxCodec:
             plans.append(LinkPlan(conn=len(plans) + 1, url=url, books=symbols, subscribe=tuple(_subscriptions(args))))
         return plans
 
-    def resubscribe(self, symbol: str) -> Sequence[str]:
+    def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         # Sent in order on one socket: the image answers the second request, and updates before it are not looked at.
         args = [{"channel": BOOK, "instId": symbol}]
         return tuple(orjson.dumps({"op": op, "args": args}).decode() for op in ("unsubscribe", "subscribe"))
 
-    def unsubscribe(self, symbol: str) -> Sequence[str]:
-        return self.resubscribe(symbol)[:1]
+    def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self.resubscribe(symbol, conn)[:1]
 
     def fetch_image(self, symbol: str) -> Fetch:
         """The book by REST, for a comparison by hand: its image comes with the subscription."""
@@ -371,12 +371,13 @@ class OkxCodec:
                 size = self._symbols.size(symbol, order["sz"], px)
                 yield Forced(symbol=symbol, event_ns=event_ns, px=px, size=size, sign=SIGNS[order["side"]])
 
-    def _states(self, _: dict[str, Any], message: dict[str, Any], __: Frame) -> Iterable[Message]:
+    def _states(self, _: dict[str, Any], message: dict[str, Any], frame: Frame) -> Iterable[Message]:
         """All instruments of a type at first, then those that changed: what is said of ours, if it is news."""
         for entry in message["data"]:
             symbol, state = text(entry["instId"]), text(entry["state"])
-            if symbol in self._ours and (state != "live") != (symbol in self._halted):
-                (self._halted.discard if state == "live" else self._halted.add)(symbol)
+            known = (frame.conn, symbol)
+            if symbol in self._ours and (state != "live") != (known in self._halted):
+                (self._halted.discard if state == "live" else self._halted.add)(known)
                 yield Trading(symbol=symbol, state="trading" if state == "live" else "halted", why=state)
 
     # -- REST ----------------------------------------------------------------------------------------------------------

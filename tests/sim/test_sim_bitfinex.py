@@ -389,7 +389,7 @@ async def test_a_maintenance_begins_the_books_anew(simulate: Any, venue: str, le
         running.inject({"fault": "restart", "stream": f"book:tBTCUSD{suffix}"})
         await client.until(lambda: client.losses, "a loss")
         await client.compares(100)
-        assert client.losses == ["sequence_reset"]
+        assert client.losses == ["halted"]
 
 
 @VENUES

@@ -50,6 +50,14 @@ def test_the_image_then_a_chain_of_change_ids() -> None:
                     side[price] = amount
 
 
+def test_what_the_venue_says_of_itself_can_be_subscribed() -> None:
+    deribit, states = talk(), ["platform_state", "instrument.state.any.any"]
+    (answer,) = deribit.say(call("subscribe", channels=states))
+    assert answer["result"] == list(deribit.desk.subscriptions) == states
+    assert deribit.say(call("unsubscribe", channels=states))[0]["result"] == states
+    assert not deribit.desk.subscriptions
+
+
 def test_what_does_not_exist_is_missing_in_the_answer() -> None:
     deribit = talk()
     wrong = ["book.NOPE.100ms", "book.BTC-PERPETUAL.7ms", "nope.BTC-PERPETUAL.100ms", "trades.BTC-PERPETUAL.agg2"]

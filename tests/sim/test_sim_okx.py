@@ -46,6 +46,19 @@ def test_an_acknowledgement_then_the_image_then_a_chain() -> None:
         assert all(len(level) == 4 for level in entry["bids"] + entry["asks"])
 
 
+def test_who_trades_is_told_by_type_and_at_first_of_all() -> None:
+    okx = talk()
+    arg = {"channel": "instruments", "instType": "SWAP"}
+    ack, first = okx.say(ask("subscribe", arg, id="7"))
+    assert (ack["event"], ack["arg"], first["arg"]) == ("subscribe", arg, arg)
+    assert {one["instId"]: one["state"] for one in first["data"]} == {"BTC-USDT-SWAP": "live", "BTC-USD-SWAP": "live"}
+    assert list(okx.desk.subscriptions.items()) == [("instruments:SWAP", None)]
+    assert [one["event"] for one in okx.say(ask("unsubscribe", arg))] == ["unsubscribe"]
+    assert not okx.desk.subscriptions
+    (refused,) = okx.say(ask("subscribe", {"channel": "instruments", "instType": "NOPE"}))
+    assert refused["code"] == "60018"
+
+
 def test_an_image_comes_only_in_reply_to_a_subscription() -> None:
     okx = talk()
     okx.say(ask("subscribe", BOOK))

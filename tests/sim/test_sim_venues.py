@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from talking import NOW, Talk
 
+from imbalanced.events import Frame
 from imbalanced.sim import PLAYERS, SIMS, Options, start
 from imbalanced.sim.kucoin import TOKEN
 from imbalanced.sim.synthetic import SyntheticFeed
 from imbalanced.sim.venue import Meter, Request, SimVenue, Stream
 from imbalanced.sim.wire import NotSaidError, Wire
+from imbalanced.sim.worlds.books import instrument
 from imbalanced.venues import VENUES
+from imbalanced.venues.codec import Trading
 
 # Where a socket of each venue is, and how.
 DOORS: dict[str, tuple[str, dict[str, str]]] = {
@@ -39,6 +42,7 @@ DOORS: dict[str, tuple[str, dict[str, str]]] = {
     "kraken_futures": ("/ws/v1", {}),
 }
 EVERY = pytest.mark.parametrize("name", list(SIMS))
+HALTS = ("okx", "kraken", "deribit", "kraken_futures")
 
 
 def feed(venue: SimVenue) -> SyntheticFeed:
@@ -91,6 +95,21 @@ def test_a_conversation_of_nonsense_hurts_nobody(name: str) -> None:
     assert not [stream for stream in talk.desk.subscriptions.values() if stream is not None]
     assert talk.wait(100) == []
     assert talk.desk.notice(NOW) is not None
+
+
+@EVERY
+def test_a_halt_in_the_words_of_the_venue_is_understood(name: str) -> None:
+    """Where it has such words: they are told apart from all others, and the product reads them."""
+    venue, codec = SIMS[name], VENUES[name].codec(name)
+    (item,) = venue.listings(("BTC/USD:BTC",))
+    codec.know(instrument(name, item))
+    told = [venue.wire.trading(replace(item, halted=halted), NOW) for halted in (True, False)]
+    assert bool(venue.wire.states) is (None not in told) is (name in HALTS)
+    for state, word in zip(("halted", "trading"), told, strict=True):
+        if word is not None:
+            assert venue.wire.states in word[1]
+            read = codec.decode(Frame(1, name, 1, "ws", word[1].encode()))
+            assert [(one.symbol, one.state) for one in read if isinstance(one, Trading)] == [(item.symbol, state)]
 
 
 async def test_each_venue_lists_its_own_symbols_where_they_are_told() -> None:

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from imbalanced import lane
 from imbalanced.books import Books
+from imbalanced.rulings import Rulings
 from imbalanced.sim.worlds import DRAWN, World, faults, run
 from imbalanced.sim.worlds.__main__ import main, outcomes, seeds_of
 from imbalanced.sim.worlds.oracle import Violated
 from imbalanced.sync import BookSync
-from imbalanced.venues import kraken
+from imbalanced.venues import bitfinex, kraken
 from imbalanced.venues.codec import Chain
 
 if TYPE_CHECKING:
@@ -64,6 +65,27 @@ def test_a_resync_that_serves_the_old_book_is_found(monkeypatch: pytest.MonkeyPa
 def test_a_checksum_over_the_wrong_levels_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kraken, "CHECKSUM_LEVELS", 5)
     assert "kraken" in found("a checksum over the wrong levels").violation
+
+
+def test_a_symbol_that_is_gone_and_kept_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rulings, "close", lambda *_: None)
+    assert "listed no more" in found("a symbol that is gone and kept").violation
+
+
+def test_a_halt_that_is_not_obeyed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rulings, "halt", lambda *_: None)
+    assert "does not trade" in found("a halt that is not obeyed").violation
+
+
+def test_a_refusal_that_is_not_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Rulings, "answer", lambda *_: None)
+    assert "refused, but told is []" in found("a refusal that is not told").violation
+
+
+def test_a_counter_of_a_socket_that_nobody_asks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two checksums nothing else shows that a level is missing."""
+    monkeypatch.setattr(bitfinex, "holes", lambda *_: [])
+    assert "bitfinex" in found("a counter that nobody asks").violation
 
 
 def test_a_pipeline_that_breaks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

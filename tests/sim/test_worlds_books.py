@@ -7,9 +7,9 @@ import random
 import pytest
 
 from imbalanced.sim import SIMS
-from imbalanced.sim.wire import Image, Listing, Wire
+from imbalanced.sim.wire import Image, Listing, Wire, gone_first, one_by_one
 from imbalanced.sim.worlds import DRAWN
-from imbalanced.sim.worlds.books import TrueBook, instrument
+from imbalanced.sim.worlds.books import TrueBook, Truth, instrument
 
 LISTING = Listing("BTCUSDT", "BTC/USDT:USDT", "BTC", "USDT", 5, 1, 1, 3, 60_000)
 
@@ -125,3 +125,75 @@ def test_instruments_are_as_the_venue_lists_them(venue: str) -> None:
     made = instrument(venue, listing)
     assert (made.venue, made.venue_symbol, made.symbol) == (venue, listing.symbol, listing.unified)
     assert made.contract_size > 0
+
+
+def follows(truth: Truth, level: tuple[str, int, float]) -> Truth:
+    """A truth with one level set."""
+    side, px, size = level
+    sides = {"bid": dict(truth.bids), "ask": dict(truth.asks)}
+    sides[side].pop(px, None)
+    if size:
+        sides[side][px] = size
+    return Truth(sorted(sides["bid"].items(), reverse=True), sorted(sides["ask"].items()))
+
+
+@pytest.mark.parametrize("counted", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_levels_that_are_told_one_by_one_have_a_truth_each(seed: int, counted: bool) -> None:
+    wire = Wire()
+    wire.level_frames, wire.counts_levels = True, counted
+    one, rng = book(seed, wire), random.Random(seed)
+    keys: set[int] = set()
+    for ms in range(1, 100):
+        before, number = one.as_of[one.written], one.number
+        for _ in range(rng.randint(1, 4)):
+            one.move()
+        turn = one.turn(ms)
+        told = one_by_one(turn.bids, turn.asks)
+        assert len(turn.steps) == len(told)
+        for key, (side, touched) in zip(turn.steps, told, strict=True):
+            px, size = one._of_product((touched.tick, touched.lots))
+            before = follows(before, (side, px, size))
+            assert one.as_of[key] == before
+        assert before == one.as_of[turn.written]
+        assert not keys & set(turn.steps), "no two frames have one key"
+        keys |= set(turn.steps)
+        if counted:
+            assert list(turn.steps) == [*range(number + 1, one.number + 1)], "its own number"
+        else:
+            assert max(turn.steps, default=-2) < -1, "which no id of a venue is"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_orders_that_are_told_one_by_one_have_a_truth_each(seed: int) -> None:
+    rng = random.Random(seed)
+    one = TrueBook("somewhere", LISTING, Wire(), 8, random.Random(seed), by_order=True)
+    known = {order.id: order for side in (one.resting().bids, one.resting().asks) for order in side}
+    for ms in range(1, 100):
+        for _ in range(rng.randint(1, 4)):
+            one.move()
+        if rng.random() < 0.02:
+            one.restart()
+            known = {order.id: order for side in (one.resting().bids, one.resting().asks) for order in side}
+            continue
+        turn = one.turn(ms)
+        told = gone_first(turn.orders.orders if turn.orders is not None else ())
+        for key, order in zip(turn.steps, told, strict=True):
+            known[order.id] = order
+            sums: dict[int, int] = {}
+            for resting in known.values():
+                if resting.side == order.side:
+                    sums[resting.tick] = sums.get(resting.tick, 0) + resting.lots
+            levels = [one._of_product(level) for level in sums.items() if level[1]]
+            truth = one.as_of[key]
+            assert (truth.bids if order.side == "bid" else truth.asks) == sorted(levels, reverse=order.side == "bid")
+        assert {order.id for order in known.values() if order.lots} == {
+            order.id for side in (one.resting().bids, one.resting().asks) for order in side
+        }
+
+
+def test_orders_of_two_lives_never_meet() -> None:
+    one = TrueBook("somewhere", LISTING, Wire(), 8, random.Random(1), by_order=True)
+    before = {order.id for order in one.resting().bids}
+    one.restart()
+    assert not before & {order.id for order in one.resting().bids}

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from imbalanced.book import Book
-from imbalanced.events import BookChanged, BookInvalid, BookValid, Frame, GapKind, MetricSnapshot, Proof, Signal, Trade
+from imbalanced.events import (
+    BookChanged,
+    BookInvalid,
+    BookValid,
+    Frame,
+    GapKind,
+    MetricSnapshot,
+    Notice,
+    Proof,
+    Signal,
+    Trade,
+)
 from imbalanced.sim import SIMS
 from imbalanced.sim.worlds import World
+from imbalanced.sim.worlds.network import Ruling, Told
 from imbalanced.sim.worlds.oracle import IMAGES_A_MINUTE, MINUTE_NS, SOCKETS_A_MINUTE, Oracle, Violated
+from imbalanced.states import State
+from imbalanced.venues.codec import Send
 
 VENUE = "kucoin"
 
@@ -28,14 +44,38 @@ class Court:
     def says(self, *outputs: Any) -> None:
         self.oracle.fed(Frame(1, VENUE, 1, "ws", b""), None, list(outputs))
 
-    def has_lane(self, *, valid: bool, last_id: int = 0) -> Book:
+    def hears(self, told: Told | Ruling, *outputs: Any, commands: Any = ()) -> None:
+        self.oracle.fed(Frame(1, VENUE, 1, "ws", b""), told, list(outputs), commands)
+
+    def has_lane(
+        self, *, valid: bool, last_id: int = 0, state: State = State.LIVE, why: str = "", true_levels: bool = False
+    ) -> Book:
         """A lane that says so of its book."""
         book = Book()
         book.live = valid
+        for ladder, levels in zip((book.bids, book.asks), self.true.as_of[self.true.written], strict=True):
+            for px, size in levels if true_levels else ():
+                ladder.put(px, size)
         sync = SimpleNamespace(book=book, last_id=last_id)
-        lane: Any = SimpleNamespace(valid=valid, sync=sync, instrument=self.watched.true.instrument, conn=1)
+        about = {"instrument": self.true.instrument, "conn": 1, "state": state, "why": why}
+        lane: Any = SimpleNamespace(valid=valid, sync=sync, **about)
         self.watched.lane_of = lambda: lane
         return book
+
+    def lives(self) -> Book:
+        """A book that is LIVE, and the venue's."""
+        book = self.has_lane(valid=True, last_id=self.true.written, true_levels=True)
+        self.says(self.valid())
+        return book
+
+    @property
+    def true(self) -> Any:
+        return self.watched.true
+
+    def lists(self, *instruments: Any) -> None:
+        """The list of instruments is read, and nothing comes of it."""
+        self.oracle.listed(VENUE, instruments)
+        self.oracle.fed(Frame(1, VENUE, 0, "instruments", b""), None, [])
 
     def of(self, kind: type, /, **more: Any) -> Any:
         return kind(venue=VENUE, instrument=self.name, recv_ns=1, **more)
@@ -143,13 +183,110 @@ def test_a_live_book_of_an_id_that_was_never_told(court: Court) -> None:
 
 
 def test_a_live_book_must_be_the_venues_book(court: Court) -> None:
-    true = court.watched.true
-    book = court.has_lane(valid=True, last_id=true.written)
-    for ladder, levels in zip((book.bids, book.asks), true.as_of[true.written], strict=True):
-        for px, size in levels:
-            ladder.put(px, size)
-    court.says(court.valid())
+    book = court.lives()
     assert court.oracle.compared == 1
     book.asks.put(book.asks.px_at(0), 77.0)
     with pytest.raises(Violated, match="its asks have"):
         court.says(court.of(BookChanged, book=book, book_seq=1))
+
+
+def test_a_book_in_doubt_is_judged_when_the_checksum_has_come(court: Court) -> None:
+    book, version = court.lives(), court.true.written
+    book.asks.put(book.asks.px_at(0), 77.0)
+    court.hears(Told(court.true.symbol, version, is_last=False, in_doubt=True))
+    with pytest.raises(Violated, match="its asks have"):
+        court.hears(Told(court.true.symbol, version))
+
+
+def test_the_doubt_of_a_socket_ends_with_it(court: Court) -> None:
+    book = court.lives()
+    book.asks.put(book.asks.px_at(0), 77.0)
+    court.hears(Told(court.true.symbol, court.true.written, is_last=False, in_doubt=True))
+    court.oracle.fed(Frame(1, VENUE, 1, "close", b""), None, [])
+    with pytest.raises(Violated, match="its asks have"):
+        court.says(court.of(BookChanged, book=book, book_seq=1))
+
+
+# -- who is listed, who trades, who is refused -------------------------------------------------------------------------
+
+
+def test_what_is_listed_no_more_must_be_closed_for_that(court: Court) -> None:
+    court.has_lane(valid=False, state=State.CLOSED, why=GapKind.SYMBOL_GONE)
+    court.lists()
+    court.has_lane(valid=False, state=State.CLOSED, why=GapKind.SOCKET_CLOSED)
+    with pytest.raises(Violated, match="listed no more, but closed"):
+        court.lists()
+    court.has_lane(valid=False, state=State.RESYNCING, why=GapKind.SYMBOL_GONE)
+    with pytest.raises(Violated, match="listed no more, but resyncing"):
+        court.lists()
+
+
+def test_a_book_is_closed_as_gone_only_where_the_venue_does_not_have_it(court: Court) -> None:
+    gone = court.of(BookInvalid, reason=GapKind.SYMBOL_GONE)
+    court.lives()
+    with pytest.raises(Violated, match="closed as gone, but the venue has it"):
+        court.says(gone)
+    court.oracle.may_go(VENUE, court.true.symbol)
+    court.has_lane(valid=False, state=State.CLOSED, why=GapKind.SYMBOL_GONE)
+    court.says(gone)
+    assert not [name for name in court.oracle.missing() if court.name in name], "and then it is not missed"
+
+
+def test_no_book_is_live_while_the_list_says_that_it_does_not_trade(court: Court) -> None:
+    court.lives()
+    idle = structs.replace(court.true.instrument, active=False)
+    with pytest.raises(Violated, match="LIVE although list said"):
+        court.lists(idle)
+    court.oracle.fed(Frame(1, VENUE, 1, "open", b""), None, [])
+    with pytest.raises(Violated, match="LIVE although list said"):
+        court.says(court.of(BookChanged, book=Book(), book_seq=1))
+    court.lists(court.true.instrument)
+
+
+@pytest.mark.parametrize("whose", ["", "symbol"])
+def test_no_book_is_live_while_the_venue_says_that_it_does_not_trade(court: Court, whose: str) -> None:
+    symbol = whose and court.true.symbol
+    court.lives()
+    with pytest.raises(Violated, match=r"LIVE although (symbol|venue) said"):
+        court.hears(Ruling(symbol, "halted"))
+    court.hears(Ruling(symbol, "trading"))
+    with pytest.raises(Violated, match="LIVE although"):
+        court.hears(Ruling(symbol, "halted"))
+    court.oracle.fed(Frame(1, VENUE, 1, "open", b""), None, [])
+    court.says(court.of(BookChanged, book=Book(), book_seq=1))
+
+
+def test_who_is_refused_is_told_by_name_and_nobody_else_pays(court: Court) -> None:
+    refused = Ruling(court.true.symbol, "refused")
+    named = court.of(Notice, what="subscribe_error", detail="no")
+    court.hears(refused, named)
+    unnamed = structs.replace(named, instrument="")
+    court.hears(refused, unnamed, commands=[Send(venue=VENUE, conn=1, data=f"again {court.true.symbol}")])
+    for wrong in ([], [structs.replace(named, detail="")], [unnamed], [named, structs.replace(named, instrument="X")]):
+        with pytest.raises(Violated, match="refused, but told is"):
+            court.hears(refused, *wrong)
+    world = World(1, [SIMS["kraken"]])
+    first, second, *_ = [watched.true for watched in world.oracle.books.values()]
+    about: dict[str, Any] = {"venue": "kraken", "recv_ns": 1}
+    lost = BookInvalid(instrument=second.instrument.symbol, reason=GapKind.SUBSCRIBE_REFUSED, **about)
+    told = Notice(instrument=first.instrument.symbol, what="subscribe_error", detail="no", **about)
+    valid = BookValid(instrument=second.instrument.symbol, book_seq=1, checks=(), **about)
+    frame = Frame(1, "kraken", 1, "ws", b"")
+    with pytest.raises(Violated, match="was lost by it"):
+        world.oracle.fed(frame, Ruling(first.symbol, "refused"), [valid, lost, told])
+
+
+def test_a_name_may_go_over_to_another_symbol(court: Court) -> None:
+    """The old one stays watched: it must stay closed."""
+    world = court.world
+    (exchange,) = world.exchanges
+    listing = replace(exchange.venue.listings(["DOGE/USDT"])[0], unified=court.name)
+    court.oracle.may_go(VENUE, court.true.symbol)
+    new = exchange.add(listing)
+    court.oracle.watch(VENUE, new)
+    court.oracle.called(VENUE, new)
+    assert court.oracle.books[VENUE, court.name].true is new
+    assert {one.symbol for one in court.oracle.ever(VENUE)} >= {court.true.symbol, listing.symbol}
+    court.has_lane(valid=True)
+    with pytest.raises(Violated, match="lane valid=True"):
+        court.lists(new.instrument)

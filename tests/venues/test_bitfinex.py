@@ -22,12 +22,13 @@ from imbalanced.venues.codec import (
     CodecError,
     Context,
     Forced,
-    Gone,
     Image,
+    Open,
     Print,
     Reconnect,
     Send,
     SocketGap,
+    Trading,
 )
 from imbalanced.venues.diff import Diff
 
@@ -128,6 +129,7 @@ def test_a_hole_in_the_counter_is_said_of_the_socket() -> None:
     wire.count += 1
     assert wire.says(2, '"hb"') == [SocketGap("6 after 4")], "heartbeats count as well"
     wire.count += 1
+    wire.ws(subscribed("ticker", 77, symbol=BTC, pair="BTCUSD"))
     assert wire.says(77, "[1,2,3]") == [SocketGap("8 after 6")], "and channels that concern us not"
     wire.codec.opened(1)
     wire.ws(subscribed("book", 1, symbol=BTC, prec="P0"))
@@ -276,12 +278,17 @@ def test_liquidations() -> None:
 def test_events() -> None:
     wire = Wire()
     assert wire.ws({"event": "info", "version": 2, "serverId": "x", "platform": {"status": 1}}) == []
-    assert wire.ws({"event": "info", "version": 2, "platform": {"status": 0}})[0].error
+    assert wire.ws({"event": "info", "version": 2, "platform": {"status": 0}}) == [
+        Trading(symbol="", state="halted", why="the platform is in maintenance")
+    ]
     assert wire.ws({"event": "info", "code": 20051, "msg": "Stopping"}) == [ClosingSoon()]
     assert wire.ws({"event": "info", "code": 20060, "msg": "Entering"}) == [
-        Gone(symbol=BTC, why="maintenance: Entering")
+        Trading(symbol="", state="halted", why="maintenance: Entering")
     ]
-    assert wire.ws({"event": "info", "code": 20061, "msg": "Ended"}) == [ClosingSoon()]
+    assert wire.ws({"event": "info", "code": 20061, "msg": "Ended"}) == [
+        Trading(symbol="", state="trading", why="maintenance: Ended"),
+        ClosingSoon(),
+    ]
     assert wire.ws({"event": "pong", "cid": 1, "ts": 1}) == [Answer(request_id=1)]
     refused = {
         "event": "error",
@@ -291,14 +298,32 @@ def test_events() -> None:
         "symbol": "tXYZ",
         "key": None,
     }
-    assert wire.ws(refused) == [Answer(request_id=0, error="tXYZ book 10300: symbol: invalid")]
+    assert wire.ws(refused) == [Answer(request_id=0, error="tXYZ book 10300: symbol: invalid", symbols=("tXYZ",))]
+    refused |= {"channel": "status", "symbol": None, "key": f"deriv:{PERP}"}
+    assert wire.ws(refused)[0].symbols == (PERP,), "whose name has a colon in it"
     assert wire.ws({"event": "error", "msg": "unknown event", "code": 10000})[0].error == "10000: unknown event"
+
+
+def test_a_channel_that_was_never_introduced_needs_another_socket() -> None:
+    """Its introduction was lost, and it cannot be asked for twice on one socket."""
+    wire = Wire()
+    assert wire.says(50, "[[100,1,1]]") == [ClosingSoon()]
+    assert wire.says(50, '"hb"') == [ClosingSoon()], "until there is one"
+    wire.ws(subscribed("ticker", 50, symbol=BTC, pair="BTCUSD"))
+    assert wire.says(50, '"hb"') == []
 
 
 def test_a_channel_that_was_given_up_says_nothing() -> None:
     wire = Wire()
     assert wire.ws({"event": "unsubscribed", "status": "OK", "chanId": 1}) == [Answer(request_id=0)]
     assert wire.says(1, "[[100,1,1]]") == []
+
+
+def test_a_time_beyond_all_clocks_is_a_malformed_frame() -> None:
+    wire = Wire()
+    with pytest.raises(CodecError) as caught:
+        wire.ws(b"[1,[100,1,1],1,99999999999999999]")
+    assert (caught.value.channel, caught.value.symbol) == ("book", BTC)
 
 
 @pytest.mark.parametrize(
@@ -414,6 +439,36 @@ def test_a_failed_sum_costs_one_book_and_is_asked_for_anew() -> None:
     run.say(orjson.dumps(subscribed("book", 5, symbol=BTC, prec="P0")))
     assert run.says(2, "[10,1,2]") == [("changed", "ETH/USD")]
     assert run.says(5, "[[100,1,2],[101,1,-1]]") == [("valid", "BTC/USD")]
+
+
+def test_a_maintenance_halts_every_book_of_the_socket_and_its_end_asks_for_all_anew() -> None:
+    run = Run()
+    run.says(1, "[[100,1,1],[101,1,-1]]")
+    run.says(2, "[[10,1,1],[11,1,-1]]")
+    told = run.say(orjson.dumps({"event": "info", "code": 20060, "msg": "Entering"}))
+    assert [(one.reason, one.detail) for one in told if isinstance(one, BookInvalid)] == [
+        ("halted", "maintenance: Entering")
+    ] * 2
+    assert not [one for one in run.session.outbox if isinstance(one, Send)], "nothing is asked meanwhile"
+    assert run.says(1, "[100,1,2]") == []
+    run.say(orjson.dumps({"event": "info", "code": 20061, "msg": "Ended"}))
+    sent = [orjson.loads(one.data) for one in run.session.outbox if isinstance(one, Send)]
+    assert [one["symbol"] for one in sent if one["event"] == "subscribe"] == list(run.session.lanes)
+    assert [one.conn for one in run.session.outbox if isinstance(one, Open)][-1] == 2, "trades must be asked for too"
+
+
+def test_a_channel_is_given_up_by_the_number_that_its_own_socket_gave_it() -> None:
+    """While one socket takes over from another both have the book, under numbers of their own."""
+    codec = VENUES[VENUE].codec(VENUE)
+    for conn, number in ((1, 11), (2, 22)):
+        codec.opened(conn)
+        told = orjson.dumps(subscribed("book", number, symbol=BTC, prec="P0"))
+        codec.decode(Frame(1, VENUE, conn, "ws", told))
+    asked = [orjson.loads(text) for text in codec.resubscribe(BTC, 1)]
+    assert [(one["event"], one.get("chanId")) for one in asked] == [("unsubscribe", 11), ("subscribe", None)]
+    assert [orjson.loads(text)["chanId"] for text in codec.unsubscribe(BTC, 2)] == [22]
+    assert codec.unsubscribe(BTC, 2) == [], "it is given up once"
+    assert codec.unsubscribe(BTC, 3) == [], "a socket that was never opened has none"
 
 
 def test_a_hole_costs_every_book_of_the_socket() -> None:

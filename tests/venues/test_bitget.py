@@ -236,7 +236,9 @@ def test_answers() -> None:
     assert wire.ws(b"pong") == []
     assert wire.ws({"event": "subscribe", "arg": arg}) == [Answer(request_id=0)]
     refused = {"event": "error", "arg": arg, "code": 30001, "msg": "Param error"}
-    assert wire.ws(refused) == [Answer(request_id=0, error="spot books XXXUSDT 30001: Param error")]
+    error = "spot books XXXUSDT 30001: Param error"
+    assert wire.ws(refused) == [Answer(request_id=0, error=error, symbols=("XXXUSDT",))]
+    assert Wire(SPOT).ws({**refused, "arg": {**arg, "symbol": "BTCUSDT"}})[0].symbols == (SPOT.venue_symbol,)
     assert wire.ws({"event": "error", "code": 30003, "msg": "x"}) == [Answer(request_id=0, error="30003: x")]
     assert wire.ws(pushed("books5", {"a": [], "b": []})) == []
     assert wire.ws(pushed("kline", ["1"])) == []

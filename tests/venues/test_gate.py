@@ -115,6 +115,17 @@ def test_tickers_tell_mark_funding_and_open_interest() -> None:
 
 
 @BOTH
+def test_a_silent_stream_is_asked_for_by_itself(venue: str) -> None:
+    wire = Wire(venue)
+    asked = [orjson.loads(text) for text in wire.codec.resubscribe("AAA_USDT")]
+    payload = ["AAA_USDT", "100ms", *(["100"] if venue == "gate_futures" else [])]
+    assert [(one["event"], one["channel"], one["payload"]) for one in asked] == [
+        ("unsubscribe", f"{wire.family}.order_book_update", payload),
+        ("subscribe", f"{wire.family}.order_book_update", payload),
+    ]
+
+
+@BOTH
 def test_answers(venue: str) -> None:
     wire = Wire(venue)
     channel = f"{wire.family}.trades"

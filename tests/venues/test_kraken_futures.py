@@ -127,6 +127,18 @@ def test_a_ticker_is_context() -> None:
     assert (dated.funding_rate, dated.funding_interval_h, dated.open_interest) == (None, None, 100.0)
 
 
+def test_another_socket_does_not_make_forget_who_is_suspended() -> None:
+    wire = Wire()
+    ticker = {"feed": "ticker", "product_id": "PF_X", "time": 1}
+    assert [one.state for one in wire.ws({**ticker, "suspended": True}) if isinstance(one, Trading)] == ["halted"]
+    wire.codec.opened(2)
+    assert [one.state for one in wire.ws({**ticker, "suspended": False}) if isinstance(one, Trading)] == ["trading"]
+    wire.ws({**ticker, "suspended": True})
+    wire.codec.opened(1)
+    told = wire.ws({**ticker, "suspended": True})
+    assert [one.state for one in told if isinstance(one, Trading)] == ["halted"], "its own is told anew"
+
+
 def test_a_product_that_is_suspended_and_trades_again() -> None:
     wire = Wire()
 

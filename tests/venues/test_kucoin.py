@@ -104,6 +104,24 @@ def test_answers_and_pongs() -> None:
     assert (refused.request_id, refused.error) == (1, "404: topic /market/x is not found")
 
 
+def test_one_symbol_that_is_refused_takes_no_other_with_it() -> None:
+    wire = Wire()
+    told = {"id": "1", "type": "error", "code": 404, "data": "topic /market/level2:AAA-USDT,BBB-USDT is not found"}
+    refused, *again = wire.ws(told)
+    assert (refused.error, refused.symbols) == ("2 topics: 404: not found", ()), "which of them it was nobody says"
+    assert [orjson.loads(one.text)["topic"] for one in again] == ["/market/level2:AAA-USDT", "/market/level2:BBB-USDT"]
+    (alone,) = wire.ws({**told, "data": "topic /market/level2:BBB-USDT is not found"})
+    assert (alone.error, alone.symbols) == ("404: topic /market/level2:BBB-USDT is not found", ("BBB-USDT",))
+
+
+def test_a_silent_stream_is_asked_for_by_itself() -> None:
+    asked = [orjson.loads(text) for text in Wire().codec.resubscribe("AAA-USDT")]
+    assert [(one["type"], one["topic"]) for one in asked] == [
+        ("unsubscribe", "/market/level2:AAA-USDT"),
+        ("subscribe", "/market/level2:AAA-USDT"),
+    ]
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -217,6 +217,21 @@ def test_answers() -> None:
     assert wire.ws(pushed("tickers", {"instId": "AAA-USDT"})) == []
 
 
+def test_another_socket_does_not_make_forget_who_is_suspended() -> None:
+    wire = Wire(SPOT)
+
+    def told(state: str) -> list[str]:
+        message = {
+            "arg": {"channel": "instruments", "instType": "SPOT"},
+            "data": [{"instId": "AAA-USDT", "state": state}],
+        }
+        return [one.state for one in wire.ws(message)]
+
+    assert told("suspend") == ["halted"]
+    wire.codec.opened(2)
+    assert told("live") == ["trading"]
+
+
 def test_an_instrument_that_is_suspended_and_trades_again() -> None:
     wire = Wire()
     wire.codec.know(Instrument(venue=VENUE, symbol="AAA/USDT", venue_symbol="AAA-USDT"))

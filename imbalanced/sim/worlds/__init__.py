@@ -9,7 +9,14 @@ one ``random.Random(seed)``: nothing sleeps and nothing is opened, so a seed is 
 come in phases (``faults.py``, ``happenings.py``) and stop; the oracle (``oracle.py``) looks after every single frame.
 
 Only what a venue's own protocol can show is done to it: a digit is changed where a checksum covers it, books are no
-larger than the proof, and the ids of two lives of a venue never meet.
+larger than the proof, and the ids of two lives of a venue never meet. So
+
+- a venue that numbers and sums nothing loses, doubles and confuses no message of a book: they are late; it is never
+  silent and then goes on, never restarts behind an open socket, and its images are of now
+- where a checksum is a message of its own, what only it can show is not judged before it has come; and no message goes
+  astray to another socket, where its numbers may fit by chance
+- a checksum of single orders is of their numbers and amounts: the digits of prices stay
+- a word on who trades is late at most: nothing repeats it, and who missed the end of a halt would wait for ever
 """
 
 from __future__ import annotations

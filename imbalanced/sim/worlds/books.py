@@ -1,7 +1,8 @@
 """The true book of one symbol at its venue, and what it was as of everything that the venue ever told of it.
 
 It is the oracle's yardstick: kept by the world, never read by the product. Small on purpose: a checksum of the best
-levels then covers all of it, and a whole comparison costs a few microseconds.
+levels then covers all of it, and a whole comparison costs a few microseconds. Where a venue tells a message in several
+frames, a level or an order each, there is a truth as of each of them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from imbalanced.events import Instrument
 from imbalanced.sim.market import Change, Trade
-from imbalanced.sim.wire import Batch, Changes, Image, Touched
+from imbalanced.sim.population import FIRST_ID, OrderTrack, Population
+from imbalanced.sim.wire import (
+    Batch,
+    Changes,
+    Image,
+    OrderChanges,
+    Resting,
+    Stream,
+    Touched,
+    gone_first,
+    one_by_one,
+)
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from imbalanced.sim.market import BookSide, Level, TakerSide
-    from imbalanced.sim.wire import Listing, Wire
+    from imbalanced.sim.wire import Listing, Order, Wire
 
 REACH = 25  # ticks behind the touch where orders are set
 LEAST_LEVELS = 3
@@ -34,7 +46,9 @@ class Truth(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What happened to a book since the turn before. Ids are the market's; ``written`` those of a flow on a socket."""
+    """What happened to a book since the turn before. Ids are the market's; ``written`` those of a flow on a socket.
+    ``steps``: the keys of the truths as of each frame of a message that has several.
+    """
 
     previous_id: int
     last_id: int
@@ -45,6 +59,8 @@ class Turn(NamedTuple):
     changes: Sequence[Change]
     bids: Sequence[Touched]
     asks: Sequence[Touched]
+    orders: OrderChanges | None
+    steps: Sequence[int]
 
     def batch(self) -> Batch:
         """As a message that counts changes."""
@@ -58,10 +74,26 @@ class Turn(NamedTuple):
         return Changes(self.number, self.previous_written, self.written, self.ms, self.bids, self.asks, top)
 
 
-class TrueBook:
-    """Market, flow and memory of one symbol. ``old`` and ``old_snapshot`` are images of earlier."""
+class Ranked:
+    """One side of a book as the orders behind it want to see it."""
 
-    def __init__(self, venue: str, listing: Listing, wire: Wire, levels: int, rng: random.Random) -> None:
+    def __init__(self, side: dict[int, int], sign: int) -> None:
+        self._side = side
+        self._sign = sign
+
+    def levels(self, limit: int | None = None) -> list[Level]:
+        """The best ones, best first."""
+        return sorted(self._side.items(), key=lambda level: -self._sign * level[0])[:limit]
+
+
+class TrueBook:
+    """Market, flow and memory of one symbol. ``old``, ``old_orders`` and ``old_snapshot`` are images of earlier.
+    ``by_order``: the flow tells orders.
+    """
+
+    def __init__(
+        self, venue: str, listing: Listing, wire: Wire, levels: int, rng: random.Random, *, by_order: bool = False
+    ) -> None:
         self.listing = listing
         self.instrument = instrument(venue, listing)
         self.as_of: dict[int, Truth] = {}
@@ -77,8 +109,12 @@ class TrueBook:
         self._ms = 0
         self._begun_again = False
         self._shift = 0
+        self._by_order = by_order
+        self._frames = 0  # of those that no number of the venue tells apart; counted downwards
+        self._told: dict[BookSide, dict[int, int]] = {}
         self.last_id = self.told_id = self.written = self.number = 0
         self.old: Image | None = None
+        self.old_orders: Resting | None = None
         self.old_snapshot: Image | None = None
         self.restart()
 
@@ -147,7 +183,11 @@ class TrueBook:
         else:
             del ladder[tick]
         self.last_id += 1
-        self._changes.append(Change(self.last_id, side, tick, lots, was))
+        change = Change(self.last_id, side, tick, lots, was)
+        self._changes.append(change)
+        if self._by_order:
+            self._population.note(change)
+            self._track.note(change)
 
     # -- what is told --------------------------------------------------------------------------------------------------
 
@@ -159,22 +199,31 @@ class TrueBook:
     def turn(self, now_ms: int) -> Turn:
         """Everything since the turn before, netted."""
         self._ms = max(self._ms + 1, now_ms)
-        self.number += 1
         previous_id, self.told_id = self.told_id, self.last_id
         previous_written, self.written = self.written, self._written()
         changes, self._changes = self._changes, []
         bids, asks = (self._netted(changes, side) for side in ("bid", "ask"))
         bids.reverse()
+        self.number += len(bids) + len(asks) if self._wire.counts_levels else 1
+        orders, steps = self._told_apart(bids, asks)
         self._remember()
         if self.old is None or self._rng.random() < 0.05:
-            self.old, self.old_snapshot = self.image(), self.snapshot()
+            self._keep_old()
         told = (previous_id, self.last_id, previous_written, self.written, self.number, self._ms)
-        return Turn(*told, changes, bids, asks)
+        return Turn(*told, changes, bids, asks, orders, steps)
 
     def image(self, *, levels: int | None = None) -> Image:
         """As of the last turn (that must be now), with the flow's ids, best levels first."""
         bids: list[Level] = sorted(self.bids.items(), reverse=True)[:levels]
         return Image(self.written, self._ms, bids, sorted(self.asks.items())[:levels], self.number)
+
+    def resting(self) -> Resting:
+        """All orders, as of the last turn."""
+        return self._track.image()
+
+    def ladder(self, side: BookSide) -> Ranked:
+        """One side as it is now."""
+        return Ranked(self.bids, 1) if side == "bid" else Ranked(self.asks, -1)
 
     def snapshot(self) -> Image:
         """Of this very moment, with the market's ids."""
@@ -191,8 +240,15 @@ class TrueBook:
         self.number = self._wire.first_number + epoch * NUMBERS
         self._shift = 0
         self._changes.clear()
+        self._told = {"bid": dict(self.bids), "ask": dict(self.asks)}
+        if self._by_order:
+            self._population = Population(self, FIRST_ID + epoch * EPOCH)
+            self._track = OrderTrack(self._population, Stream(self.symbol, "orders"), self._wire, self._ms)
+            self._orders = {
+                order.id: order.lots for side in (self.resting().bids, self.resting().asks) for order in side
+            }
         self.written = self._written()
-        self.old = self.old_snapshot = None
+        self.old = self.old_orders = self.old_snapshot = None
         self._ms += 1
         self._remember()
 
@@ -227,9 +283,56 @@ class TrueBook:
         """Whatever the venue calls it by: the flow's id, its counter or its time."""
         self.as_of[self.written] = self.as_of[self.number] = self.as_of[self._ms] = self._truth()
 
+    def _keep_old(self) -> None:
+        self.old, self.old_snapshot = self.image(), self.snapshot()
+        if self._by_order:
+            self.old_orders = self.resting()
+
+    def _told_apart(self, bids: Sequence[Touched], asks: Sequence[Touched]) -> tuple[OrderChanges | None, list[int]]:
+        """The orders of this turn, where orders are told, and the keys of the truths as of each frame."""
+        if self._by_order:
+            changes = self._track.flush(self._ms, self._ms)
+            orders = changes if isinstance(changes, OrderChanges) else None
+            return orders, self._stepped(self._sums(gone_first(orders.orders if orders is not None else ())))
+        if self._wire.level_frames:
+            told = one_by_one(bids, asks)
+            return None, self._stepped((side, one.tick, one.lots) for side, one in told)
+        return None, []
+
+    def _sums(self, orders: Sequence[Order]) -> Iterable[tuple[BookSide, int, int]]:
+        """What each of these orders makes of its level."""
+        for order in orders:
+            was = self._orders.pop(order.id, 0)
+            if order.lots:
+                self._orders[order.id] = order.lots
+            yield order.side, order.tick, self._told[order.side].get(order.tick, 0) + order.lots - was
+
+    def _stepped(self, levels: Iterable[tuple[BookSide, int, int]]) -> list[int]:
+        """One level after the other set in what was told; a truth is kept as of each."""
+        truths = []
+        for side, tick, lots in levels:
+            told = self._told[side]
+            if lots:
+                told[tick] = lots
+            else:
+                told.pop(tick, None)
+            truths.append(self._truth_of(self._told["bid"], self._told["ask"]))
+        if self._wire.counts_levels:
+            keys = [*range(self.number - len(truths) + 1, self.number + 1)]
+        else:
+            keys = [*range(self._frames - 2, self._frames - 2 - len(truths), -1)]
+            self._frames -= len(truths)
+        self.as_of.update(zip(keys, truths, strict=True))
+        return keys
+
     def _truth(self) -> Truth:
-        bids = [self._of_product(level) for level in sorted(self.bids.items(), reverse=True)]
-        return Truth(bids, [self._of_product(level) for level in sorted(self.asks.items())])
+        return self._truth_of(self.bids, self.asks)
+
+    def _truth_of(self, bids: dict[int, int], asks: dict[int, int]) -> Truth:
+        return Truth(
+            [self._of_product(level) for level in sorted(bids.items(), reverse=True)],
+            [self._of_product(level) for level in sorted(asks.items())],
+        )
 
     def _of_product(self, level: Level) -> tuple[int, float]:
         """A level as the product has it: price in units of its scale, size in base units."""

@@ -6,20 +6,25 @@ are small and known, and sockets that are none.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import structs
 
 from imbalanced.sim.venue import Frame, Meter, Request
 from imbalanced.sim.wire import BOOKS, Image
 from imbalanced.sim.worlds import faults
 from imbalanced.sim.worlds.books import TrueBook
-from imbalanced.sim.worlds.network import Socket, Told
+from imbalanced.sim.worlds.network import Ruling, Socket, Told
 from imbalanced.sim.worlds.oracle import Violated
 from imbalanced.sim.worlds.stage import S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from imbalanced.events import Instrument
     from imbalanced.sim.market import Trade
     from imbalanced.sim.venue import Desk, SimVenue
     from imbalanced.sim.wire import Listing, Stream
@@ -29,6 +34,21 @@ if TYPE_CHECKING:
 
 HOST = "venue.invalid"
 TRADES = ("trade", "agg_trade")
+_REFUSAL = re.compile(r"error|fail|invalid|success\W+false", re.IGNORECASE)
+
+
+class Proof(NamedTuple):
+    """How a venue's own protocol shows a client what went wrong with a book. ``none``: not at all. ``apart``: by a
+    checksum that is a message of its own, so not before the next of them (where no counter shows it). ``by_order``:
+    its books are told order by order.
+    """
+
+    none: bool = False
+    apart: bool = False
+    by_order: bool = False
+
+
+AT_ONCE = Proof()
 
 
 class Answered(NamedTuple):
@@ -47,6 +67,7 @@ class Floor:
         self._exchange = exchange
         self.first: dict[str, Told] = {}
         self.fault = ""  # of the call that is being answered
+        self.calling = False
 
     def info(self, now_ms: int) -> str:
         raise NotImplementedError("the product is told of instruments by the world")
@@ -56,7 +77,8 @@ class Floor:
 
     def listing(self, symbol: str) -> Listing | None:
         book = self._exchange.books.get(symbol)
-        return None if book is None else book.listing
+        refused = symbol in self._exchange.refusing and not self.calling
+        return None if book is None or refused else book.listing
 
     def snapshot(self, symbol: str, limit: int, now_ms: int) -> str | None:
         book, weather = self._exchange.books[symbol], self._exchange.stage.weather
@@ -77,17 +99,21 @@ class Floor:
 
     def begin(self, stream: Stream, now_ms: int) -> Frame | None:
         """The whole book in band, level with the flow; of everything else nothing."""
-        if stream.kind not in ("book", "image"):
+        if stream.kind not in BOOKS or stream.kind == "depth":
             return None
         exchange, weather = self._exchange, self._exchange.stage.weather
-        book = exchange.books[stream.symbol]
+        book, wire = exchange.books[stream.symbol], exchange.venue.wire
         if book.changed:
             exchange.tell(book)
-        image, fault, wire = book.image(), weather.of_image(), exchange.venue.wire
-        if fault == "old_image" and book.old is not None:
-            image = book.old
-            weather.done(fault)
-        self.first[stream.symbol] = Told(stream.symbol, image.last_id)
+        image, old = book.image(), book.old
+        orders = book.resting() if stream.kind == "orders" else None
+        is_old = old is not None and not exchange.proof.none and weather.of_image() == "old_image"
+        if old is not None and is_old:
+            image, orders = old, book.old_orders
+            weather.done("old_image")
+        self.first[stream.symbol] = Told(stream.symbol, image.last_id, is_old=is_old)
+        if orders is not None:
+            return Frame(stream, wire.orders(book.listing, stream, orders, image.ms))
         return Frame(stream, wire.image(book.listing, stream, image, image.ms))
 
     def resolve(self, stream: Stream) -> Stream | None:
@@ -97,19 +123,73 @@ class Floor:
 class Exchange:
     """``interval_ns`` is the mean time between two happenings of one symbol; ``levels`` a side of its books at most."""
 
-    def __init__(self, stage: Stage, venue: SimVenue, symbols: Sequence[str], levels: int, interval_ns: int) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        venue: SimVenue,
+        symbols: Sequence[str],
+        levels: int,
+        interval_ns: int,
+        *,
+        proof: Proof = AT_ONCE,
+    ) -> None:
         self.stage = stage
         self.venue = venue
+        self.proof = proof
         self.sockets: list[Socket] = []
         self.books: dict[str, TrueBook] = {}
         self.down = False
         self.refusing_s = 0.0
+        self.refusing: set[str] = set()  # symbols whose subscriptions are refused
+        self.idle: set[str] = set()  # those that the list of instruments says do not trade
+        self.paused = False
         self.interval_ns = interval_ns
+        self._levels = levels
         self._floor = Floor(self)
         self._meter = Meter(venue.limits.weight_per_minute)
+        self._names: dict[str, re.Pattern[str]] = {}
         for listing in venue.listings(symbols):
-            book = self.books[listing.symbol] = TrueBook(venue.id, listing, venue.wire, levels, stage.rng)
-            self._later(book)
+            self.add(listing)
+
+    # -- who is listed -------------------------------------------------------------------------------------------------
+
+    def add(self, listing: Listing) -> TrueBook:
+        """A new symbol."""
+        venue, by_order = self.venue, self.proof.by_order
+        book = TrueBook(venue.id, listing, venue.wire, self._levels, self.stage.rng, by_order=by_order)
+        self.books[listing.symbol] = book
+        written = "|".join(map(re.escape, (listing.symbol, listing.base + listing.quote)))
+        self._names[listing.symbol] = re.compile(rf"(?<![A-Z0-9])(?:{written})(?![A-Z0-9_-])")
+        self._later(book)
+        return book
+
+    def delist(self, book: TrueBook) -> None:
+        """It is known no more: nothing is told of it, and who asks for it is told so."""
+        del self.books[book.symbol]
+        self.refusing.add(book.symbol)
+
+    def listed(self) -> list[Instrument]:
+        """The list of instruments as it is now."""
+        return [structs.replace(book.instrument, active=symbol not in self.idle) for symbol, book in self.books.items()]
+
+    def halt(self, book: TrueBook, *, halted: bool) -> bool:
+        """Trading of a symbol stops or goes on, and the venue says so; whether it has a word for it."""
+        book.listing = replace(book.listing, halted=halted)
+        word = self.venue.wire.trading(book.listing, self.stage.venue_ms)
+        if word is None:
+            return False
+        name, text = word
+        for socket in tuple(self.sockets):
+            if name in socket.desk.subscriptions:
+                socket.push(text, Ruling(book.symbol, "halted" if halted else "trading"))
+        return True
+
+    def ruling(self, text: str) -> Ruling | None:
+        """What an answer of the venue rules, if it names a symbol that is refused."""
+        if not self.refusing or not _REFUSAL.search(text):
+            return None
+        named = [symbol for symbol in sorted(self.refusing) if self._names[symbol].search(text)]
+        return Ruling(named[0], "refused") if named else None
 
     # -- the markets ---------------------------------------------------------------------------------------------------
 
@@ -117,6 +197,11 @@ class Exchange:
         self.stage.after(int(self.interval_ns * self.stage.rng.uniform(0.5, 1.5)), self._turn, book)
 
     def _turn(self, book: TrueBook) -> None:
+        if self.books.get(book.symbol) is not book:
+            return  # delisted
+        if self.paused:
+            self._later(book)
+            return
         for _ in range(self.stage.rng.randint(1, 3)):
             trade = book.move()
             if trade is not None:
@@ -137,20 +222,26 @@ class Exchange:
 
     def tell(self, book: TrueBook) -> None:
         """The message of what changed, to whom it concerns."""
-        if book.changed:
-            turn = book.turn(self.stage.venue_ms)
-            for socket, name, stream in self._takers("book", book):
-                text = self._text(book, turn, stream)
-                socket.push(socket.desk.envelope(name, Frame(stream, text)), Told(book.symbol, turn.written))
+        if not book.changed:
+            return
+        turn = book.turn(self.stage.venue_ms)
+        steps = turn.steps or (turn.written,)
+        for socket, name, stream in self._takers("book", book):
+            texts = self._texts(book, turn, stream)
+            for number, text in enumerate(texts, 1):
+                told = Told(book.symbol, steps[min(number, len(steps)) - 1], is_last=number == len(texts))
+                socket.push(socket.desk.envelope(name, Frame(stream, text)), told)
 
-    def _text(self, book: TrueBook, turn: Turn, stream: Stream) -> str:
+    def _texts(self, book: TrueBook, turn: Turn, stream: Stream) -> Sequence[str]:
         wire = self.venue.wire
         if stream.kind == "depth":
-            return wire.depth(book.listing, turn.batch(), turn.ms)
+            return (wire.depth(book.listing, turn.batch(), turn.ms),)
         if stream.kind == "image":
-            return wire.image(book.listing, stream, book.image(), turn.ms)
+            return (wire.image(book.listing, stream, book.image(), turn.ms),)
+        if stream.kind == "orders":
+            return wire.order_texts(book.listing, stream, turn.orders, turn.ms) if turn.orders is not None else ()
         top = book.image(levels=wire.checksum_levels)
-        return wire.changes(book.listing, stream, turn.told(top), turn.ms)
+        return wire.texts(book.listing, stream, turn.told(top), turn.ms)
 
     def _takers(self, what: str, book: TrueBook) -> list[tuple[Socket, str, Stream]]:
         key = (what, book.symbol)
@@ -208,8 +299,9 @@ class Exchange:
         if kind in faults.REFUSALS:
             weather.done(kind)
             return _refused(kind, self.stage)
-        self._floor.fault = kind
+        self._floor.fault, self._floor.calling = kind, True
         answer = self.venue.rest(request(url, method), self._floor, self._meter, self.stage.venue_ms)
+        self._floor.calling = False
         if answer.status == 429:
             raise Violated(f"{self.venue.id}: more calls than its budget allows: {answer.text}")
         body = answer.text.encode()
@@ -230,20 +322,50 @@ class Exchange:
                 socket.cut(1001, "closed_by_peer")
         for book in self.books.values():
             book.restart()
+            self._doubt(book)
 
-    def renumber(self) -> bool:
-        """The ids of one flow go on somewhere else, by the venue's own rules; whether it has such."""
-        book, wire = self.stage.rng.choice(list(self.books.values())), self.venue.wire
+    def renumber(self, book: TrueBook, over_ns: int) -> bool:
+        """The ids of one flow go on somewhere else, by the venue's own rules; whether it has such. Where the service
+        says that it pauses, that is over at ``over_ns``.
+        """
+        wire = self.venue.wire
         if wire.restart == "lower":
             book.lower_ids()
             return True
-        if wire.restart == "image" and book.begin_again():
-            turn = book.turn(self.stage.venue_ms)
-            for socket, name, stream in self._takers("book", book):
-                text = wire.image(book.listing, stream, book.image(), turn.ms)
-                socket.push(socket.desk.envelope(name, Frame(stream, text)), Told(book.symbol, turn.written))
+        if wire.restart != "image" or self.paused or not (self.proof.apart or book.begin_again()):
+            return False
+        if self.proof.apart:
+            self._pause(wire.restarted("", self.stage.venue_ms), over_ns)
             return True
-        return False
+        turn = book.turn(self.stage.venue_ms)
+        for socket, name, stream in self._takers("book", book):
+            text = wire.image(book.listing, stream, book.image(), turn.ms)
+            socket.push(socket.desk.envelope(name, Frame(stream, text)), Told(book.symbol, turn.written))
+        return True
+
+    def _pause(self, words: Sequence[str], over_ns: int) -> None:
+        """The service says that it pauses, and later that it is back."""
+        begin, end = words
+        self.paused = True
+        for socket in tuple(self.sockets):
+            socket.push(begin, Ruling("", "halted"))
+        self.stage.at(over_ns, self._resume, end)
+
+    def _resume(self, word: str) -> None:
+        """Who does not subscribe anew is not told what changed meanwhile."""
+        self.paused = False
+        for book in self.books.values():
+            for _ in range(3):
+                book.move()
+            if book.changed:
+                book.turn(self.stage.venue_ms)
+            self._doubt(book)
+        for socket in tuple(self.sockets):
+            socket.push(word, Ruling("", "trading"))
+
+    def _doubt(self, book: TrueBook) -> None:
+        for socket in self.sockets:
+            socket.doubt(book.symbol)
 
 
 def request(url: str, method: str = "GET") -> Request:

@@ -51,6 +51,10 @@ HAPPENINGS = (
     "clock_back",
     "crossed",  # bid above ask for a moment or for long
     "request",  # an operator wants a book proven again
+    "delist",  # a symbol is gone; the list says so a little later
+    "rename",  # likewise, and it comes back under another name
+    "halt",  # a symbol does not trade for a while: the venue says so, or only its list
+    "refuse",  # a symbol cannot be subscribed for a while
 )
 KINDS = (*MESSAGES, *IMAGES, *CALLS, *HAPPENINGS)
 REFUSALS = ("server_error", "teapot", "too_many", "timeout")

@@ -10,8 +10,10 @@ from imbalanced.sim.worlds.stage import S
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from imbalanced.sim.worlds.books import TrueBook
     from imbalanced.sim.worlds.exchange import Exchange
     from imbalanced.sim.worlds.hands import Hands
+    from imbalanced.sim.worlds.listings import Listings
     from imbalanced.sim.worlds.network import Socket
     from imbalanced.sim.worlds.stage import Stage
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 class Happenings:
     """Each happening picks its venue by the seed, and is over at ``end_ns`` at the latest."""
 
-    def __init__(self, stage: Stage, exchanges: Sequence[Exchange], hands: Mapping[str, Hands]) -> None:
+    def __init__(
+        self, stage: Stage, exchanges: Sequence[Exchange], hands: Mapping[str, Hands], listings: Listings
+    ) -> None:
         self._stage = stage
         self._exchanges = exchanges
         self._hands = hands
@@ -31,12 +35,16 @@ class Happenings:
             "down": self._down,
             "refused": self._refused,
             "restart": self._restart,
-            "renumber": lambda exchange, _: exchange.renumber(),
+            "renumber": self._renumber,
             "notice": self._notice,
             "clock_forward": self._clock_forward,
             "clock_back": self._clock_back,
             "crossed": self._crossed,
             "request": self._request,
+            "delist": self._of_book(listings.delist),
+            "rename": self._of_book(listings.rename),
+            "halt": self._of_book(listings.halt),
+            "refuse": self._of_book(listings.refuse),
         }
 
     def strike(self, kind: str, end_ns: int) -> None:
@@ -47,6 +55,22 @@ class Happenings:
     def _socket(self, exchange: Exchange) -> Socket | None:
         alive = [socket for socket in exchange.sockets if socket.open and not socket.half_open]
         return self._stage.rng.choice(alive) if alive else None
+
+    def _book(self, exchange: Exchange) -> TrueBook | None:
+        return self._stage.rng.choice(list(exchange.books.values())) if exchange.books else None
+
+    def _of_book(self, strikes: Callable[[Exchange, TrueBook, int], bool]) -> Callable[[Exchange, int], bool]:
+        """What happens to one symbol, until some time before the end."""
+
+        def struck(exchange: Exchange, end_ns: int) -> bool:
+            book = self._book(exchange)
+            return book is not None and strikes(exchange, book, self._before(end_ns))
+
+        return struck
+
+    def _renumber(self, exchange: Exchange, end_ns: int) -> bool:
+        book = self._book(exchange)
+        return book is not None and exchange.renumber(book, self._before(end_ns))
 
     def _close(self, exchange: Exchange, _: int) -> bool:
         socket = self._socket(exchange)
@@ -61,17 +85,18 @@ class Happenings:
         return socket is not None
 
     def _silent_symbol(self, exchange: Exchange, end_ns: int) -> bool:
-        return self._silence(exchange, self._stage.rng.choice(list(exchange.books)), end_ns)
+        book = self._book(exchange)
+        return book is not None and self._silence(exchange, book.symbol, end_ns)
 
     def _silent_socket(self, exchange: Exchange, end_ns: int) -> bool:
         return self._silence(exchange, "", end_ns)
 
     def _silence(self, exchange: Exchange, symbol: str, end_ns: int) -> bool:
         socket = self._socket(exchange)
-        if socket is None:
+        if socket is None or exchange.proof.none:
             return False
         socket.silent.add(symbol)
-        self._stage.at(end_ns, socket.silent.discard, symbol)
+        self._stage.at(end_ns, socket.speak, symbol)
         return True
 
     def _down(self, exchange: Exchange, end_ns: int) -> bool:
@@ -90,7 +115,7 @@ class Happenings:
         exchange.down, exchange.refusing_s = False, 0.0
 
     def _restart(self, exchange: Exchange, end_ns: int) -> bool:
-        farewell = self._stage.rng.random() < 0.5
+        farewell = self._stage.rng.random() < 0.5 or exchange.proof.none
         if farewell:
             exchange.down = True
             self._stage.at(self._before(end_ns), self._up, exchange)
@@ -114,13 +139,17 @@ class Happenings:
         return True
 
     def _crossed(self, exchange: Exchange, end_ns: int) -> bool:
-        book = self._stage.rng.choice(list(exchange.books.values()))
+        book = self._book(exchange)
+        if book is None:
+            return False
         book.cross()
         self._stage.at(self._before(end_ns), book.uncross)
         return True
 
     def _request(self, exchange: Exchange, _: int) -> bool:
-        book = self._stage.rng.choice(list(exchange.books.values()))
+        book = self._book(exchange)
+        if book is None:
+            return False
         self._hands[exchange.venue.id].give("resync", 0, book.instrument.symbol.encode())
         return True
 

@@ -7,7 +7,7 @@ time (one read). What is dropped, doubled or overtaken was so at the venue alrea
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from imbalanced.sim.venue import Close, Send, Tell
 from imbalanced.sim.worlds import faults
@@ -25,13 +25,27 @@ LEAST_TICK_NS = 2 * S  # a venue's clock is looked at no oftener: nothing here h
 _DIGIT = re.compile(r"\d")
 _TIME = re.compile(r"\b17\d{11}(\d{3}|\d{6})?\b")
 _LEVELS = '"bids"'
+# What a message may suffer where nothing else would ever be noticed.
+HARMLESS = ("delay", "split")
 
 
 class Told(NamedTuple):
-    """Whose book as of what a message shows; ``version`` is a key of :attr:`TrueBook.as_of`."""
+    """Whose book as of what a frame shows; ``version`` is a key of :attr:`TrueBook.as_of`. ``is_last`` of its message:
+    all of a venue's proof is in it. ``in_doubt``: the proof that something is wrong is still to come.
+    """
 
     symbol: str
     version: int
+    is_last: bool = True
+    is_old: bool = False
+    in_doubt: bool = False
+
+
+class Ruling(NamedTuple):
+    """What a frame rules of a symbol (empty: of everything on its socket)."""
+
+    symbol: str
+    word: Literal["halted", "trading", "refused"]
 
 
 class Socket:
@@ -44,6 +58,7 @@ class Socket:
         self.silent: set[str] = set()
         self.flows: dict[tuple[str, str], tuple[str, Stream]] = {}
         self.desk = desk
+        self._in_doubt: set[str] = set()
         self._exchange = exchange
         self._stage = exchange.stage
         self._latency_ns = exchange.stage.rng.randrange(1, 60) * MS
@@ -69,7 +84,7 @@ class Socket:
         self._exchange.heard(self._inbound_ns)
         commands = self.desk.receive(text, self._stage.venue_ms)
         self.flows = self._exchange.flows(self.desk)
-        self.obey(commands)
+        self.obey(commands, answers=True)
 
     def _tick(self) -> None:
         if self.open and not self.half_open:
@@ -78,11 +93,11 @@ class Socket:
 
     # -- down ----------------------------------------------------------------------------------------------------------
 
-    def obey(self, commands: Sequence[Command]) -> None:
+    def obey(self, commands: Sequence[Command], *, answers: bool = False) -> None:
         """What the venue wants to be done with this socket."""
         for command in commands:
             if isinstance(command, Send):
-                self.push(command.text)
+                self.push(command.text, self._exchange.ruling(command.text) if answers else None)
             elif isinstance(command, Tell):
                 if self.serves(command.frame.stream.symbol):
                     text = self.desk.envelope(command.name, command.frame)
@@ -94,12 +109,45 @@ class Socket:
         """Whether anything of this symbol goes by this socket."""
         return not self.silent or not ("" in self.silent or symbol in self.silent)
 
-    def push(self, text: str, told: Told | None = None) -> None:
+    def doubt(self, symbol: str) -> None:
+        """Something is wrong with what this socket tells of a symbol, and nothing but a later checksum shows it."""
+        if self._exchange.proof.apart:
+            self._in_doubt.add(symbol)
+
+    def _judged(self, told: Told) -> Told:
+        """Whether what it shows is in doubt; a checksum, or a whole book, ends that."""
+        if told.symbol in self._in_doubt and not told.is_last:
+            return told._replace(in_doubt=True)
+        self._in_doubt.discard(told.symbol)
+        if told.is_old:
+            self.doubt(told.symbol)
+        return told
+
+    def _suffers(self, text: str, told: Told | Ruling | None) -> str:
+        """What befalls this message: only what the venue's own protocol can show, sooner or later."""
+        kind = self._stage.weather.of_message()
+        states = self._exchange.venue.wire.states
+        is_word = (isinstance(told, Ruling) and told.word != "refused") or (states and states in text)
+        if is_word or (isinstance(told, Told) and self._exchange.proof.none):
+            return kind if kind in HARMLESS else ""
+        if kind == "crossed_wires" and self._exchange.proof.apart:
+            return ""  # a number of a channel, and of a message: on another socket it may be the right one
+        return kind
+
+    def speak(self, symbol: str) -> None:
+        """What was silent is served again, from the next message on."""
+        self.silent.discard(symbol)
+        for one in self._exchange.books if not symbol else (symbol,):
+            self.doubt(one)
+
+    def push(self, text: str, told: Told | Ruling | None = None) -> None:
         """A message of the venue, and whatever the weather does to it."""
         if not self.open or self.half_open:
             return
         weather, rng = self._stage.weather, self._stage.rng
-        kind = weather.of_message()
+        kind = self._suffers(text, told)
+        if isinstance(told, Told):
+            told = self._judged(told)
         at_ns = max(self._last_ns, self._stage.now_ns + self._latency_ns)
         data, target, done = text.encode(), self, True
         if kind == "drop":
@@ -127,21 +175,34 @@ class Socket:
             data = self.desk.spoil(text).encode()
             done = data != text.encode()
         elif kind == "wrong_digit":
-            data = self._with_a_wrong_digit(text).encode()
+            data = self._with_a_wrong_digit(text, told).encode()
             done = data != text.encode()
+            if done and isinstance(told, Told):
+                self.doubt(told.symbol)
+                told = self._judged(told)
         if kind and done:
             weather.done(kind)
+        if isinstance(told, Ruling) and data != text.encode():
+            told = None
         self._last_ns = at_ns
         self._stage.at(at_ns, target._arrive, data, told)
 
-    def _with_a_wrong_digit(self, text: str) -> str:
-        """Where a checksum shows it."""
-        if self.desk.spoil(text) == text:
+    def _with_a_wrong_digit(self, text: str, told: Told | Ruling | None) -> str:
+        """Where a checksum shows it: in the message itself, or in one that follows."""
+        if self._exchange.proof.apart:
+            if not isinstance(told, Told) or told.is_last:
+                return text
+            begin, end = text.index("[", 1), text.index("]")
+            if self._exchange.proof.by_order:  # its checksum is of numbers and amounts of orders, not of their prices
+                end = text.index(",", begin)
+        elif self.desk.spoil(text) != text:
+            begin, end = text.index(_LEVELS), len(text)
+        else:
             return text
-        chosen = self._stage.rng.choice([found.start() for found in _DIGIT.finditer(text, text.index(_LEVELS))])
+        chosen = self._stage.rng.choice([found.start() for found in _DIGIT.finditer(text[:end], begin)])
         return f"{text[:chosen]}{(int(text[chosen]) + 1) % 10}{text[chosen + 1 :]}"
 
-    def _arrive(self, data: bytes, told: Told | None) -> None:
+    def _arrive(self, data: bytes, told: Told | Ruling | None) -> None:
         if self.open and not self.half_open:
             self.link.message(data, told)
 

@@ -4,12 +4,20 @@
 - BookValid and BookInvalid alternate; books change, and signals open, only between them; no open signal outlives its
   book, and of a book that is not LIVE no snapshot tells a value.
 - A trade that has a number is told once.
+- A symbol that is listed no more is closed with ``symbol_gone`` and stays closed; no other is ever closed so, but where
+  the venue itself refused it as unknown.
+- Of a symbol whose trading is halted (by the venue's word or its list) no book is LIVE until that is taken back, or a
+  new socket says nothing of it.
+- A subscription that is refused by name is told with symbol and reason, and no other book is lost by it.
 - No storm: book images asked for and sockets opened stay within bounds in any minute.
 - Once the faults have stopped, every socket is open and every book LIVE again within a bounded time, and stays so but
   for planned rotations.
 
-Where the venue numbers nothing, "as of" is the message that was handed over last, by one of its sockets. A book whose
-venue has no proof left (``proof_lost``) is not judged until the proof is back, and in the calm it must come back.
+Where the venue numbers nothing, "as of" is the frame that was handed over last, by one of its sockets. Where a message
+is several frames, the venue's book is told level by level, and is judged so. A checksum that is a message of its own
+comes after the harm: between the two the book is not judged, where neither a counter nor anything else could show it. A
+book whose venue has no proof left (``proof_lost``) is not judged until the proof is back, and in the calm it must come
+back. A venue that never had one is judged all the same: to it only such things happen as its protocol shows.
 """
 
 from __future__ import annotations
@@ -22,23 +30,26 @@ from imbalanced.events import (
     BookInvalid,
     BookReplaced,
     BookValid,
+    GapKind,
     MetricSnapshot,
     Notice,
     Signal,
     Trade,
 )
+from imbalanced.sim.worlds.network import Ruling, Told
 from imbalanced.sim.worlds.stage import S
-from imbalanced.venues.codec import Chain, Source
+from imbalanced.states import State
+from imbalanced.venues.codec import Chain, Send, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from imbalanced.events import Frame
+    from imbalanced.events import Frame, Instrument
     from imbalanced.lane import Lane
     from imbalanced.pipeline import Pipeline
     from imbalanced.sim.worlds.books import TrueBook
     from imbalanced.sim.worlds.exchange import Exchange
-    from imbalanced.sim.worlds.network import Told
+    from imbalanced.venues.codec import Command
 
 MINUTE_NS = 60 * S
 # The account of a lane doubles its pause from half a second (times a jitter of at least a half): nine in the first
@@ -70,13 +81,18 @@ class _Watched:
         self.signals: dict[str, str] = {}
         self.versions: dict[int, int] = {}
         self.heard = True
+        self.in_doubt: set[int] = set()  # by which sockets
+        self.may_go = False  # the venue does not know it any more, or says so
+        self.must_go = False  # and the list does not have it
+        self.halted: set[str] = set()  # who said so
 
 
 class Oracle:
-    """Fed with every frame and what came of it."""
+    """Fed with every frame and what came of it. ``books`` by the unified symbol, as they are called now."""
 
     def __init__(self, pipeline: Pipeline, exchanges: list[Exchange]) -> None:
         self.books: dict[Key, _Watched] = {}
+        self._left: list[_Watched] = []  # whose name another has now
         self.compared = 0
         self.signals = 0
         self._frames = 0
@@ -91,11 +107,9 @@ class Oracle:
             proof = session.codec.continuity
             if proof.chain is Chain.NONE and proof.source is not Source.FULL:
                 self._unnumbered.add(venue)
-            for symbol, true in exchange.books.items():
-                instrument = true.instrument.symbol
-                watched = _Watched(lambda session=session, symbol=symbol: session.lanes.get(symbol), true)  # type: ignore[misc]
-                self.books[venue, instrument] = watched
-                self._by_symbol[venue, symbol] = watched
+            for true in exchange.books.values():
+                self.watch(venue, true)
+                self.called(venue, true)
         self._laws: dict[type, Callable[[Any, _Watched], None]] = {
             BookValid: _now_valid,
             BookInvalid: _now_invalid,
@@ -106,15 +120,55 @@ class Oracle:
             MetricSnapshot: _snapshot,
         }
 
-    def fed(self, frame: Frame, told: Told | None, outputs: list[Any]) -> None:
-        """What this frame made is as it must be."""
+    # -- who is watched ------------------------------------------------------------------------------------------------
+
+    def watch(self, venue: str, true: TrueBook) -> None:
+        """A symbol that the venue has now."""
+        lanes, symbol = self._sessions[venue].lanes, true.symbol
+        self._by_symbol[venue, symbol] = _Watched(lambda: lanes.get(symbol), true)
+
+    def called(self, venue: str, true: TrueBook) -> None:
+        """From now on what is told under its unified name is told of it."""
+        key = (venue, true.instrument.symbol)
+        before = self.books.get(key)
+        if before is not None:
+            self._left.append(before)
+        self.books[key] = self._by_symbol[venue, true.symbol]
+
+    def ever(self, venue: str) -> list[TrueBook]:
+        """The books of all symbols that it ever had."""
+        return [watched.true for (of, _), watched in self._by_symbol.items() if of == venue]
+
+    def may_go(self, venue: str, symbol: str) -> None:
+        """The venue does not know this symbol any more, or says so."""
+        self._by_symbol[venue, symbol].may_go = True
+
+    def listed(self, venue: str, instruments: Iterable[Instrument]) -> None:
+        """The list of instruments, that the product is told next."""
+        trading = {one.venue_symbol: one.active for one in instruments}
+        for (of, symbol), watched in self._by_symbol.items():
+            if of == venue:
+                watched.must_go = symbol not in trading
+                (watched.halted.discard if trading.get(symbol, True) else watched.halted.add)("list")
+
+    # -- every frame ---------------------------------------------------------------------------------------------------
+
+    def fed(
+        self, frame: Frame, told: Told | Ruling | None, outputs: list[Any], commands: Sequence[Command] = ()
+    ) -> None:
+        """What this frame made, and made be done, is as it must be."""
         self._frames += 1
         touched: dict[_Watched, None] = {}  # in the order of the frame, as everything here
-        if told is not None:
+        if isinstance(told, Told):
             watched = self._by_symbol[frame.venue, told.symbol]
             watched.versions[frame.conn] = told.version
             watched.heard = True
+            (watched.in_doubt.add if told.in_doubt else watched.in_doubt.discard)(frame.conn)
             touched[watched] = None
+        elif told is not None:
+            touched.update(self._ruled(frame, told, outputs, commands))
+        elif frame.kind in ("open", "close"):
+            self._turned(frame)
         for out in outputs:
             law = self._laws.get(type(out))
             if law is not None:
@@ -125,9 +179,36 @@ class Oracle:
             elif type(out) is Notice and out.what in ("proof_lost", "proof_restored"):
                 (self._unproven.add if out.what == "proof_lost" else self._unproven.discard)(out.venue)
         # A book that nobody spoke of cannot have changed; that this is so is looked at now and then.
-        every = self._frames % LOOK_AT_ALL == 0
-        for watched in self.books.values() if every else touched:
+        every = self._frames % LOOK_AT_ALL == 0 or frame.kind == "instruments"
+        for watched in (*self.books.values(), *self._left) if every else touched:
             self._book(watched)
+
+    def _ruled(
+        self, frame: Frame, told: Ruling, outputs: list[Any], commands: Sequence[Command]
+    ) -> dict[_Watched, None]:
+        """The venue's word on a symbol, or on all of a socket: whom it touches."""
+        touched: dict[_Watched, None] = {}
+        if told.word == "refused":
+            watched = self._by_symbol[frame.venue, told.symbol]
+            _refused(frame, told, watched, outputs, commands)
+            return {watched: None}
+        by = "symbol" if told.symbol else "venue"
+        for (venue, symbol), watched in self._by_symbol.items():
+            lane = watched.lane_of()
+            if venue != frame.venue or lane is None or told.symbol not in (symbol, ""):
+                continue
+            if told.symbol or lane.conn == frame.conn:
+                (watched.halted.add if told.word == "halted" else watched.halted.discard)(by)
+                touched[watched] = None
+        return touched
+
+    def _turned(self, frame: Frame) -> None:
+        """A socket is new or gone: what it was in doubt of is over, and what halts still hold is said again."""
+        for (venue, _), watched in self._by_symbol.items():
+            if venue == frame.venue:
+                watched.in_doubt.discard(frame.conn)
+                if frame.kind == "open":
+                    watched.halted &= {"list"}
 
     def asked(self, venue: str, image_of: str, now_ns: int) -> None:
         """The image of a book was asked for; ``image_of`` is the venue's word for it."""
@@ -151,6 +232,10 @@ class Oracle:
         found = []
         for (venue, instrument), watched in self.books.items():
             lane = watched.lane_of()
+            if watched.may_go and lane is not None and lane.state is State.CLOSED:
+                continue
+            if watched.must_go and lane is None:
+                continue
             if lane is None or not lane.valid:
                 found.append(f"{venue} {instrument} ({lane.why if lane else 'no instruments'})")
             elif not watched.heard:
@@ -178,7 +263,11 @@ class Oracle:
         if lane.valid != watched.valid or book.live != watched.valid:
             raise Violated(f"{name}: told valid={watched.valid}, lane valid={lane.valid}, book live={book.live}")
         _closed_with_the_book(watched)
-        if not watched.valid or venue in self._unproven:
+        if watched.must_go and (lane.state is not State.CLOSED or lane.why != GapKind.SYMBOL_GONE):
+            raise Violated(f"{name}: listed no more, but {lane.state} ({lane.why})")
+        if watched.valid and watched.halted:
+            raise Violated(f"{name}: LIVE although {' and '.join(sorted(watched.halted))} said that it does not trade")
+        if not watched.valid or venue in self._unproven or watched.in_doubt:
             return
         true = watched.true
         version = lane.sync.last_id
@@ -195,6 +284,21 @@ class Oracle:
             if levels != theirs:
                 have, should = set(levels) - set(theirs), set(theirs) - set(levels)
                 raise Violated(f"{name}: LIVE as of {version}, but its {side} have {sorted(have)} for {sorted(should)}")
+
+
+def _refused(frame: Frame, told: Ruling, watched: _Watched, outputs: list[Any], commands: Sequence[Command]) -> None:
+    """Told with symbol and reason, and the affair of nobody else. Where several were asked for at once, the symbol may
+    be told when each is asked for by itself.
+    """
+    name, instrument = f"{frame.venue} {told.symbol}", watched.true.instrument.symbol
+    notices = [out for out in outputs if isinstance(out, Notice) and out.what == "subscribe_error" and out.detail]
+    names = {out.instrument for out in notices}
+    asked_again = any(isinstance(one, Send) and told.symbol in one.data for one in commands)
+    if names != {instrument} and not (names == {""} and asked_again):
+        raise Violated(f"{name}: refused, but told is {[(out.instrument, out.detail) for out in notices]}")
+    for out in outputs:
+        if isinstance(out, BookInvalid) and out.instrument != instrument:
+            raise Violated(f"{name}: refused, and {out.instrument} was lost by it ({out.reason})")
 
 
 def _crowded(times: deque[int], now_ns: int, most: int) -> bool:
@@ -218,6 +322,8 @@ def _now_valid(out: BookValid, watched: _Watched) -> None:
 def _now_invalid(out: BookInvalid, watched: _Watched) -> None:
     if not watched.valid:
         raise Violated(f"{out.venue} {out.instrument}: BookInvalid of a book that was not valid")
+    if out.reason == GapKind.SYMBOL_GONE and not watched.may_go:
+        raise Violated(f"{out.venue} {out.instrument}: closed as gone, but the venue has it ({out.detail})")
     watched.valid, watched.since_ns = False, out.recv_ns
     watched.losses, watched.why = watched.losses + 1, out.reason
 

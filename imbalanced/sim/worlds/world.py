@@ -16,10 +16,12 @@ from imbalanced.detect import DETECTORS, FILTERS
 from imbalanced.events import Frame, GapKind
 from imbalanced.metrics import METRICS
 from imbalanced.pipeline import Pipeline
+from imbalanced.sim.population import MOST as ORDERS_OF_A_LEVEL
 from imbalanced.sim.worlds import faults
-from imbalanced.sim.worlds.exchange import Exchange, request
+from imbalanced.sim.worlds.exchange import Exchange, Proof, request
 from imbalanced.sim.worlds.hands import Alarm, Hands
 from imbalanced.sim.worlds.happenings import Happenings
+from imbalanced.sim.worlds.listings import Listings
 from imbalanced.sim.worlds.oracle import Oracle, Violated
 from imbalanced.sim.worlds.stage import S, Stage
 from imbalanced.sim.worlds.trace import head, words
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from imbalanced.config import Config
     from imbalanced.sim.venue import SimVenue
-    from imbalanced.sim.worlds.network import Told
+    from imbalanced.sim.worlds.network import Ruling, Told
 
 BASES = ("BTC", "ETH", "SOL")
 PAIRS = ("{}/USDT", "{}/USDT:USDT", "{}/USD:{}")  # a venue lists what it has of them
@@ -109,7 +111,8 @@ class World:
         interval_ns = int((rng.uniform(0.15, 0.5) if brisk else rng.uniform(2.0, 6.0)) * S)
         self.pipeline = Pipeline(configured(tuple(venue.id for venue in chosen)))
         self.exchanges = [
-            Exchange(self.stage, venue, _symbols(rng), self._levels(venue), interval_ns) for venue in chosen
+            Exchange(self.stage, venue, _symbols(rng), self._levels(venue), interval_ns, proof=self._proof(venue))
+            for venue in chosen
         ]
         self.hands: dict[str, Hands] = {}
         self.oracle = Oracle(self.pipeline, self.exchanges)
@@ -118,7 +121,8 @@ class World:
         self._tell = told
         self._tick = Alarm(self.stage, self._clock_ns, CLOCK_LOOKS_NS, self._ticked)
         self._clock_last_ns = 0
-        self._happenings = Happenings(self.stage, self.exchanges, self.hands)
+        self._listings = Listings(self.stage, self.exchanges, self.hands, self.oracle)
+        self._happenings = Happenings(self.stage, self.exchanges, self.hands, self._listings)
         self._phases = faults.draw_phases(rng, self._length_s)
         for exchange in self.exchanges:
             self._settle_in(exchange)
@@ -128,7 +132,12 @@ class World:
         if self.pipeline.sessions[venue.id].codec.continuity.source is Source.FULL:
             return min(levels for _, levels in venue.wire.images)
         # One less than the checksum is made of: then a level too many shows as well.
-        return venue.wire.checksum_levels - 1 if venue.wire.checksum_levels else LEVELS
+        covered = venue.wire.checksum_levels - 1 if venue.wire.checksum_levels else LEVELS
+        return covered // ORDERS_OF_A_LEVEL if self._proof(venue).by_order else covered
+
+    def _proof(self, venue: SimVenue) -> Proof:
+        codec = self.pipeline.sessions[venue.id].codec
+        return Proof(not codec.checks, codec.continuity.sums_apart, codec.continuity.orders)
 
     def _settle_in(self, exchange: Exchange) -> None:
         venue, stage = exchange.venue.id, self.stage
@@ -142,11 +151,7 @@ class World:
             self.feed,
             lambda conn: self.oracle.opened(venue, conn, self.hands[venue].clock_ns()),
         )
-        listed = msgspec.json.encode([book.instrument for book in exchange.books.values()])
-        stage.at(
-            stage.rng.choice((0, stage.rng.randrange(2 * S))),
-            lambda: self.hands[venue].give("instruments", 0, listed),
-        )
+        stage.at(stage.rng.choice((0, stage.rng.randrange(2 * S))), self._listings.give, exchange)
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -237,7 +242,7 @@ class World:
 
     # -- the product ---------------------------------------------------------------------------------------------------
 
-    def feed(self, frame: Frame, told: Told | None) -> None:
+    def feed(self, frame: Frame, told: Told | Ruling | None) -> None:
         """One frame into the product; its word is judged and its commands are carried out."""
         self.frames += 1
         try:
@@ -251,7 +256,7 @@ class World:
         self._digest.update(came_of_it.encode())
         if self._tell is not None:
             self._tell(f"{self.stage.now_ns / S:10.3f} {head(frame)} {frame.data!r} {came_of_it}")
-        self.oracle.fed(frame, told, outputs)
+        self.oracle.fed(frame, told, outputs, commands)
         for command in commands:
             if isinstance(command, Wake) and not command.venue:
                 self._tick.set(command.at_ns)
