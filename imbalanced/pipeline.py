@@ -45,6 +45,7 @@ from imbalanced.metrics import METRICS
 from imbalanced.metrics.lifecycle import CLOSE, FADED, OPEN, OPENED
 from imbalanced.metrics.metric import Grid
 from imbalanced.metrics.metric import make as make_metric
+from imbalanced.naming import named
 from imbalanced.session import Session
 from imbalanced.venues import VENUES, with_key
 from imbalanced.venues.codec import Endpoints, Wake
@@ -52,7 +53,7 @@ from imbalanced.venues.codec import Endpoints, Wake
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from imbalanced.config import Config
+    from imbalanced.config import Config, Universe
     from imbalanced.detect.confidence import Calibration
     from imbalanced.detect.detector import Detector
     from imbalanced.detect.filters import Hearing
@@ -117,7 +118,8 @@ def furnish(
 
 
 class Pipeline:
-    """One run's pure part. ``discover``: take instruments from the frames (recordings without a listing);
+    """One run's pure part. Instruments come from a listing; until there is one (recordings of others have none) those
+    that are configured are taken from the frames, with ``discover`` all that are found;
     ``calibration``: where the confidence of signals begins.
     """
 
@@ -143,7 +145,11 @@ class Pipeline:
             endpoints = Endpoints(rest=own.rest.rstrip("/"), ws=own.ws.rstrip("/")) if own else None
             used = with_key(VENUES[venue], settings.credentials)
             self.sessions[venue] = Session(
-                used.codec(venue, endpoints), discover=discover, provides=used.provides, outbox=self._commands
+                used.codec(venue, endpoints),
+                discover=discover,
+                wanted=_chosen(settings.instruments),
+                provides=used.provides,
+                outbox=self._commands,
             )
         self._crosscheck = CrossCheck(self.sessions)
         self._by_event: dict[type, Callable[[Any, Frame, list[Any]], None]] = {
@@ -485,6 +491,14 @@ class Pipeline:
             values=seat.desk.values(seat.names),
             conflated=conflated,
         )
+
+
+def _chosen(instruments: tuple[str, ...] | Universe) -> Callable[[Instrument], Instrument | None]:
+    """What the configuration takes for an instrument that was found."""
+    if isinstance(instruments, tuple):
+        return named(instruments)
+    quote = instruments.quote
+    return lambda found: found if quote is None or quote in (found.quote or found.venue_symbol.upper()) else None
 
 
 def _asset(instrument: Instrument) -> str:

@@ -110,6 +110,7 @@ def replay_files(
         finally:
             # What was read before a record that cannot be read stands.
             told.finish()
+    told.check(str(captures[0]))
     return told.summary(time.perf_counter() - started)
 
 
@@ -269,6 +270,13 @@ class _Run:
             file = _opened(self._outputs.books, stack)
             if file is not None:
                 file.write(orjson.dumps(told) + b"\n")
+
+    def check(self, path: str) -> None:
+        """TapeError where the recording has books, and none of them is one that is configured."""
+        sessions = list(self._pipeline.sessions.values()) if self._pipeline else []
+        there = sorted({name for session in sessions for name in session.books.passed_over.values()})
+        if there and not any(session.lanes for session in sessions):
+            raise tape.TapeError(path, 0, f"none of the configured instruments is in it; it has {', '.join(there)}")
 
     def summary(self, seconds: float) -> str:
         sessions = self._pipeline.sessions.values() if self._pipeline else ()

@@ -201,6 +201,20 @@ def test_a_replay_without_configuration_takes_what_it_finds(tmp_path: Path) -> N
     assert run("replay", capture, "-q").output == ""
 
 
+def test_a_replay_with_a_configuration_takes_what_is_configured(tmp_path: Path) -> None:
+    capture = small_capture(tmp_path / "small.jsonl.gz")
+    config = tmp_path / "run.yaml"
+    config.write_text(f"venues: {{{USDM}: {{instruments: [BTC/USDT:USDT, ETH/USDT:USDT]}}}}\nfilters: off\n")
+    result = run("replay", capture, "-c", config, "--books", tmp_path / "books.json", "--metrics", "-")
+    assert result.exit_code == 0, result.stderr
+    assert orjson.loads((tmp_path / "books.json").read_bytes())["final"]["symbols"]["BTCUSDT"]["valid"] is True
+    assert {json.loads(line)["instrument"] for line in result.stdout.splitlines()} == {"BTC/USDT:USDT"}
+    config.write_text(f"venues: {{{USDM}: {{instruments: [ETH/USDT:USDT]}}}}\n")
+    result = run("replay", capture, "-c", config)
+    assert result.exit_code == 1
+    assert "none of the configured instruments is in it; it has BTCUSDT" in result.stderr
+
+
 def test_what_was_read_before_a_broken_record_stands(tmp_path: Path) -> None:
     capture = small_capture(tmp_path / "small.jsonl.gz")
     cut = tmp_path / "cut.jsonl.gz"

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1] / "imbalanced"
 # each other. (The verbs are named by the command line as text and loaded when they are used, so they stand behind it.)
 ORDER = (
     "events",
+    "naming",
     "options",
     "book",
     "orders",

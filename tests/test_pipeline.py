@@ -400,6 +400,32 @@ def test_an_unlisted_recording_finds_its_own_instruments() -> None:
     assert list(pipeline.seats) == [(VENUE, "AAAUSDT")]
 
 
+def test_of_an_unlisted_recording_what_is_configured_is_taken_by_its_name() -> None:
+    pipeline = Pipeline(configured())
+    script = Script()
+    script.diff().image().trade("1").frame("ws", trade_text("ZZZUSDT", 1, "100", "9"))
+    made = [out for frame in script.frames for out in pipeline.feed(frame)]
+    assert [type(out).__name__ for out in made] == ["ResyncEnded", "BookValid", "BookReplaced", "Trade"]
+    assert list(pipeline.seats) == [(VENUE, "AAA/USDT")]
+    assert pipeline.sessions[VENUE].books.passed_over == {"ZZZUSDT": "ZZZUSDT"}
+
+
+def test_all_of_a_quote_currency_may_be_configured() -> None:
+    pipeline = Pipeline(configured(venues={VENUE: {"instruments": {"quote": "USDT", "top": 5}}}))
+    for symbol in ("BBBUSDT", "BBBEUR"):
+        pipeline.feed(Frame(S, VENUE, 1, "ws", trade_text(symbol, 1, "100", "9").encode()))
+    assert list(pipeline.seats) == [(VENUE, "BBBUSDT")]
+
+
+def test_what_is_listed_is_all_there_is() -> None:
+    pipeline = Pipeline(configured(venues={VENUE: {"instruments": ["AAA/USDT", "ZZZ/USDT"]}}))
+    script = Script().up()
+    script.frame("ws", trade_text("ZZZUSDT", 1, "100", "9"))
+    for frame in script.frames:
+        pipeline.feed(frame)
+    assert "ZZZUSDT" not in pipeline.sessions[VENUE].lanes, "the list came without it"
+
+
 def test_commands_come_from_all_sessions_and_are_taken_once() -> None:
     pipeline = Pipeline(configured())
     for frame in Script().up().frames[:3]:
