@@ -477,8 +477,10 @@ such a signal ends as `expired`, or as `reversed` by an event of the other side.
 
 A z-score knows how wide a series is and not how heavy its tails are. Where bursts are common, a score is beyond any
 threshold every minute. So some kinds open only at `times_usual` times their *usual peak*: the 90 % quantile of the
-largest magnitude of each second, over ten minutes of this instrument, known after one. What is beyond it enters neither
-the usual peak nor the standardiser, or a few events would hide the next ones; what lasts for a minute is the rule. With
+largest magnitude of each second, over ten minutes of this instrument, known after one. What is beyond it enters the
+usual peak only as `times_usual` times it, and the standardiser not at all, or a few events would hide the next ones;
+what comes in more than a tenth of the seconds, or lasts for a minute, is the rule. Before the peak is known nothing
+opens, except where a shorter warm-up was configured (`standardise: {half_life: ...}`) and for single events. With
 `standardise: {by: none}` on a kind that has a standardiser the thresholds are those of the raw value, and no peak is
 asked for. Evidence: `usual_peak`.
 

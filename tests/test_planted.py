@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import planted  # noqa: E402 - the folder is no installed package
 from benchmarks.planted import report, runs, score  # noqa: E402
-from benchmarks.planted.__main__ import seeds_of  # noqa: E402
+from benchmarks.planted.__main__ import outcomes, seeds_of  # noqa: E402
 from benchmarks.planted.effects import ALSO, CARRIED, SHOWS  # noqa: E402
 from benchmarks.planted.plants import PLANTS  # noqa: E402
 from benchmarks.planted.schedule import COUNTS, PAUSE_S, planned  # noqa: E402
@@ -299,3 +299,17 @@ def test_seeds_are_ranges_and_lists() -> None:
 
 def test_tuning_seeds_are_never_reporting_seeds() -> None:
     assert not set(planted.TUNING) & set(planted.REPORTING)
+
+
+def refuse(seed: int) -> runs.Played:
+    """A worker that fails at its second seed."""
+    if seed == 2:
+        raise ValueError(f"seed {seed}")
+    return runs.Played(seed, "", [], ("", ""), (0, 0), {})
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_seed_that_fails_ends_the_run_with_its_error(jobs: int) -> None:
+    assert [play.seed for play in outcomes(refuse, [1, 3], jobs)] == [1, 3]
+    with pytest.raises(ValueError, match="seed 2"):
+        list(outcomes(refuse, [1, 2, 3, 4], jobs))

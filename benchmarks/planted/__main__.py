@@ -15,12 +15,18 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
 from benchmarks.planted.report import printed, told
 from benchmarks.planted.runs import configured, manners, played
 from imbalanced.detect import FILTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.planted.runs import Played
 
 AGAINST_SPOOFS = ("spoof", "flicker")
 
@@ -29,6 +35,23 @@ def seeds_of(text: str) -> list[int]:
     """``1..20``, ``7`` or ``1,5,9``."""
     first, dots, last = text.partition("..")
     return list(range(int(first), int(last) + 1)) if dots else [int(one) for one in text.split(",")]
+
+
+def outcomes(work: Callable[[int], Played], seeds: list[int], jobs: int) -> Iterator[Played]:
+    """Each seed's play, in order. One job needs no other process; of several the first that fails ends all."""
+    if min(jobs, len(seeds)) == 1:
+        yield from map(work, seeds)
+        return
+    pool = ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=get_context("spawn"))
+    workers = pool._processes  # it has no public way to end a seed that runs
+    try:
+        yield from pool.map(work, seeds)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in list(workers.values()):
+            worker.terminate()
+        raise
+    pool.shutdown()
 
 
 def main() -> None:
@@ -54,11 +77,10 @@ def main() -> None:
     choices = list(dict.fromkeys([(), off, *([(name,) for name in FILTERS] if args.each_filter else [])]))
     started = time.perf_counter()
     work = partial(played, choices=choices, listed=not args.unlisted, tapes=args.tape)
-    with ProcessPoolExecutor(min(args.jobs, len(args.seeds)), mp_context=get_context("spawn")) as pool:
-        plays = []
-        for play in pool.map(work, args.seeds):
-            plays.append(play)
-            print(f"seed {play.seed} ({play.family}) done", file=sys.stderr)
+    plays = []
+    for play in outcomes(work, args.seeds, args.jobs):
+        plays.append(play)
+        print(f"seed {play.seed} ({play.family}) done", file=sys.stderr)
     figures = told(plays, manners(configured()), ",".join(off))
     print(printed(figures))
     print(f"\n{time.perf_counter() - started:.0f} s", file=sys.stderr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from imbalanced.detect import agreement, context, depth, effort, flow, leading, takers, touch, volume
+from imbalanced.detect import agreement, context, depth, effort, flow, leading, shock, takers, touch, volume
 from imbalanced.detect.filters import confirm, guards, market, sentiment, spoof
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "sweep": takers.SweepSignal,
     "volume_spike": volume.VolumeSpikeSignal,
     "vwap_deviation": takers.VwapDeviationSignal,
-    "spread_shock": touch.SpreadShock,
+    "spread_shock": shock.SpreadShock,
     "book_exhaustion": depth.BookExhaustion,
     "absorption": effort.AbsorptionSignal,
     "flow_toxicity": volume.FlowToxicity,

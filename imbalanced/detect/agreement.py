@@ -20,7 +20,7 @@ else:
 from imbalanced.detect import detector
 from imbalanced.detect.detector import DetectorOptions, options_without_more
 from imbalanced.detect.standardiser import Standardise
-from imbalanced.metrics import metric
+from imbalanced.metrics import lifecycle, metric
 from imbalanced.metrics.composite import CompositeOptions
 from imbalanced.metrics.metric import Grid
 from imbalanced.options import Doc, Fault, Millis0, NonNegative, Positive, Share, nearest, shown
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # As C integers: a Python global costs a lookup and a conversion at every answer.
 NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
+OPENED = cython.declare(cython.int, lifecycle.OPENED)
 
 WEIGHTS = {
     "order_flow_imbalance": Decimal(2),
@@ -55,6 +56,7 @@ class CompositeSignalOptions(DetectorOptions, frozen=True, kw_only=True):
     off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.2")
     min_duration_ms: Millis0 = 300
     update_step: NonNegative = Decimal("0.1")
+    times_usual: NonNegative = Decimal("1.8")
     weights: Annotated[
         dict[str, NonNegative], Doc("by the name of a detector beside it, or by kind where there is none of that name")
     ] = field(default_factory=lambda: dict(WEIGHTS))
@@ -147,6 +149,15 @@ class CompositeSignal(Detector):
         if self._blend.blend() != VALUE:
             return nan
         return self._blend.out[0]
+
+    @cython.ccall
+    def shape(self, score: cython.double) -> cython.double:
+        most: cython.double = 0.99 * self.lifecycle.on
+        known: cython.bint = not self.usual.times > 0 or self.usual.peak == self.usual.peak
+        if known or score != score or self.lifecycle.state == OPENED:
+            return score
+        # Nobody knows yet what is usual.
+        return max(-most, min(most, score))
 
     def evidence(self) -> dict[str, float | None]:
         told: dict[str, float | None] = {one.name: self._blend.z[i] for i, one in enumerate(self._parts)}

@@ -31,7 +31,7 @@ else:
 
 from imbalanced.detect.detector import DetectorOptions
 from imbalanced.detect.standardiser import Standardise
-from imbalanced.metrics import metric
+from imbalanced.metrics import lifecycle, metric
 from imbalanced.metrics.depth import (
     Exhaustion,
     ExhaustionOptions,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 # As C integers: a Python global costs a lookup and a conversion at every answer.
 NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
+OPENED = cython.declare(cython.int, lifecycle.OPENED)
 
 
 class MarketDepthImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
@@ -176,13 +177,14 @@ class MarketDepthImbalance(Detector):
 
 
 class BookExhaustionOptions(DetectorOptions, frozen=True, kw_only=True):
-    """Half of the usual depth is gone on one side."""
+    """Half of the usual depth is gone on one side, and twice as much of it as usually goes in a busy second."""
 
     on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("0.5")
     off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.2")
     min_duration_ms: Millis0 = 1_000
     max_age_ms: Millis = 20_000
     update_step: NonNegative = Decimal("0.1")
+    times_usual: NonNegative = Decimal(2)
     bps: Annotated[Positive, Doc("half-width of the band around the mid, in basis points")] = Decimal(20)
     half_life_ms: Annotated[Millis, Doc("of the average that depth is compared with")] = 30_000
     recovery: Annotated[Share, Doc("a shock that recovered by less than this counts")] = Decimal("0.5")
@@ -252,6 +254,15 @@ class BookExhaustion(Detector):
         if weak_ns > 0 and self.now_ns - weak_ns <= self._recovery_ns:
             score *= self._boost
         return score
+
+    @cython.ccall
+    def shape(self, score: cython.double) -> cython.double:
+        most: cython.double = 0.99 * self.lifecycle.on
+        known: cython.bint = not self.usual.times > 0 or self.usual.peak == self.usual.peak
+        if known or score != score or self.lifecycle.state == OPENED:
+            return score
+        # Nobody knows yet what is usual.
+        return max(-most, min(most, score))
 
     def evidence(self) -> dict[str, float | None]:
         known = self._depth.answered == VALUE

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 ARMED = cython.declare(cython.int, lifecycle.ARMED)
 OPENED = cython.declare(cython.int, lifecycle.OPENED)
 STAYS = cython.declare(cython.double, 0.7)
+# As long as it takes to know a usual peak.
+PATIENT_NS = cython.declare(cython.longlong, 60_000_000_000)
 
 
 class Known(Struct, frozen=True):
@@ -202,6 +204,9 @@ class Detector:
         share: cython.double = STAYS if self.lifecycle.state == ARMED else 1.0
         if self.lifecycle.state == OPENED or not fabs(x) >= self.lifecycle.on:
             return x
+        if self.standardiser.warm_ns >= PATIENT_NS and self.usual.times > 0 and self.usual.peak != self.usual.peak:
+            # Nobody knows yet what is usual. Who has shortened the warm-up would rather hear it early.
+            return nan
         return x if self.usual.passes(self.magnitude(), share) else nan
 
     @cython.ccall

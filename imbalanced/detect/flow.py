@@ -8,6 +8,7 @@ from math import nan
 from typing import Annotated, ClassVar
 
 import cython
+from cython.cimports.libc.math import fabs
 from msgspec import Struct
 
 if not cython.compiled:
@@ -97,8 +98,11 @@ class OrderFlowImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
     of the depth of a level is none, however calm it was.
     """
 
-    window_ms: Annotated[Millis, Doc("over which flow is summed")] = 2_000
+    window_ms: Annotated[Millis, Doc("over which flow is summed")] = 3_000
     times_usual: NonNegative = Decimal("2.1")
+    alone_usual: Annotated[NonNegative, Doc("where takers are not with it: so many times its usual peak; 0: never")] = (
+        Decimal(3)
+    )
     levels: Annotated[Count, Doc("levels a side whose flow is averaged")] = 5
     takers_share: Annotated[Share, Doc("so one-sided must the takers be with it when it opens, if there are any")] = (
         Decimal("0.5")
@@ -112,10 +116,10 @@ class OrderFlowImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
 class OrderFlowImbalance(Detector):
     """The z-score of the mean over levels of depth-normalised order flow imbalance.
 
-    Flow over depth, so that thresholds mean the same at any hour and on any symbol. It opens only where takers are with
-    it, one-sided and of unusual size, or where there are none: quotes are free to show and to withdraw. Positive: bids
-    were added, asks were taken or cancelled. No value: as ``ofi_depth_normalised``, and before the standardiser is
-    warm. Source: Cont, Cucuringu & Zhang 2023.
+    Flow over depth, so that thresholds mean the same at any hour and on any symbol. Quotes are free to show and to
+    withdraw: it opens where takers are with it, one-sided and of unusual size, or where there are none; else it must be
+    so much more unusual itself (``alone``). Positive: bids were added, asks were taken or cancelled. No value: as
+    ``ofi_depth_normalised``, and before the standardiser is warm. Source: Cont, Cucuringu & Zhang 2023.
     """
 
     Options: ClassVar[type[Struct]] = OrderFlowImbalanceOptions
@@ -123,6 +127,7 @@ class OrderFlowImbalance(Detector):
     inputs: ClassVar[str] = "book trade"
     _flow: Metric
     _levels: cython.Py_ssize_t
+    _alone: cython.double
     _takers: Takers
 
     def __init__(self, kind: str, name: str, options: OrderFlowImbalanceOptions, grid: Grid) -> None:
@@ -130,6 +135,7 @@ class OrderFlowImbalance(Detector):
             OfiDepthNormalised, MlofiOptions(levels=options.levels, window_ms=options.window_ms), grid=grid
         )
         self._levels = options.levels
+        self._alone = float(options.alone_usual)
         self._takers = shared(
             Takers, float(options.takers_share), float(options.takers_usual), options.takers_window_ms, grid=grid
         )
@@ -147,7 +153,12 @@ class OrderFlowImbalance(Detector):
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        return score if self.lifecycle.state == OPENED or self._takers.agree(score) else self._held_back(score)
+        alone: cython.bint = (
+            self._alone > 0 and self.usual.times > 0 and fabs(self.raw) >= self._alone * self.usual.peak
+        )
+        if self.lifecycle.state == OPENED or alone or self._takers.agree(score):
+            return score
+        return self._held_back(score)
 
     @cython.cfunc
     def _held_back(self, score: cython.double) -> cython.double:
@@ -166,12 +177,12 @@ class OrderFlowImbalanceRatioOptions(DetectorOptions, frozen=True, kw_only=True)
     off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.3")
     min_duration_ms: Millis0 = 300
     update_step: NonNegative = Decimal("0.1")
-    times_usual: NonNegative = Decimal(2)
+    times_usual: NonNegative = Decimal("1.8")
     window_ms: Annotated[Millis, Doc("over which flow is summed")] = 2_000
     takers_share: Annotated[Share, Doc("so one-sided must the takers be with it when it opens, if there are any")] = (
         Decimal("0.5")
     )
-    takers_usual: Annotated[NonNegative, Doc("and their net size so many times its usual peak")] = Decimal("2.5")
+    takers_usual: Annotated[NonNegative, Doc("and their net size so many times its usual peak")] = Decimal("2.2")
     takers_window_ms: Annotated[Millis, Doc("over which they are looked at")] = 3_000
     standardise: Standardise = Standardise(by="none")
 
@@ -218,7 +229,7 @@ class OrderFlowImbalanceRatio(Detector):
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
         most: cython.double = 0.99 * self.lifecycle.on
-        if self.lifecycle.state == OPENED:
+        if score != score or self.lifecycle.state == OPENED:
             return score
         # A bounded ratio says nothing of size: before the usual peak is known nothing is unusual.
         if self._takers.agree(score) and not (self.usual.times > 0 and self.usual.peak != self.usual.peak):
@@ -292,8 +303,8 @@ class TakerFlow(Metric):
 class AggressiveOrderFlowOptions(DetectorOptions, frozen=True, kw_only=True):
     """Size and one-sidedness together."""
 
-    times_usual: NonNegative = Decimal("3.5")
-    window_ms: Annotated[Millis, Doc("over which taker notional is summed")] = 2_000
+    times_usual: NonNegative = Decimal(3)
+    window_ms: Annotated[Millis, Doc("over which taker notional is summed")] = 4_000
     min_imbalance: Annotated[Share, Doc("share of one-sidedness below which there is no score")] = Decimal("0.4")
     slope_window_ms: Annotated[Millis, Doc("over which the slope of the cumulative volume delta is taken")] = 10_000
     agree: Annotated[NonNegative, Doc("what the slope, and the arrival rates, add each if they agree")] = Decimal("0.5")

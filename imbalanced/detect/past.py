@@ -77,8 +77,8 @@ class Usual:
     """The usual peak of a magnitude: a high quantile of the largest of each second, over the last ten minutes.
 
     A z-score knows how wide a series is and not how heavy its tails are; where bursts are common, three deviations come
-    every minute. What is more than ``times`` the usual peak does not enter it, or a few events would make the next ones
-    usual; if it lasts for a minute it is the rule, and enters.
+    every minute. What is more than ``times`` the usual peak enters as that, or a few events would make the next ones
+    usual; where it comes in more than a tenth of the seconds, or lasts for a minute, it is the rule.
     """
 
     def __init__(self, times: float) -> None:
@@ -107,15 +107,17 @@ class Usual:
 
     @cython.cfunc
     def _end_second(self) -> cython.void:
+        most: cython.double = self.times * self.peak
         if self._largest != self._largest:
             return
-        if self._largest > self.times * self.peak:
+        if self._largest > most:
             self._beyond += 1
+            if self._beyond <= RULE_S:
+                self._largest = most
         else:
             self._beyond = 0
-        if self._beyond == 0 or self._beyond > RULE_S:
-            self._peaks.update(self._largest)
-            self.peak = self._peaks.threshold()
+        self._peaks.update(self._largest)
+        self.peak = self._peaks.threshold()
         self._largest = nan
 
     @cython.ccall

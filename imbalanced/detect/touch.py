@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Signals from the touch: where its queues lean, and when its spread breaks open."""
+"""A signal from the touch: where its queues lean."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from math import nan
 from typing import Annotated, ClassVar
 
 import cython
-from cython.cimports.libc.math import fabs, log, sqrt
+from cython.cimports.libc.math import log
 from msgspec import Struct
 
 if not cython.compiled:
     from imbalanced.book import Book
+    from imbalanced.detect.cohorts import Cohorts
     from imbalanced.detect.detector import Detector
-    from imbalanced.detect.past import Mean, TickSize
+    from imbalanced.detect.past import Mean, TickSize, Usual
     from imbalanced.metrics.metric import Metric
-    from imbalanced.metrics.statistics import EwmaZscore, RollingQuantile
 else:
     from cython.cimports.imbalanced.book import Book
+    from cython.cimports.imbalanced.detect.cohorts import Cohorts
     from cython.cimports.imbalanced.detect.detector import Detector
-    from cython.cimports.imbalanced.detect.past import Mean, TickSize
+    from cython.cimports.imbalanced.detect.past import Mean, TickSize, Usual
     from cython.cimports.imbalanced.metrics.metric import Metric
-    from cython.cimports.imbalanced.metrics.statistics import EwmaZscore, RollingQuantile
 
 from imbalanced.detect.detector import DetectorOptions
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics import lifecycle, metric
 from imbalanced.metrics.depth import WeightedImbalance, WeightedImbalanceOptions
-from imbalanced.metrics.metric import NS_PER_MS, Grid, shared
-from imbalanced.metrics.statistics import EwmaOptions, QuantileOptions
-from imbalanced.metrics.touch import SpreadRoc, SpreadRocOptions
+from imbalanced.metrics.metric import NS_PER_MS, Grid
 from imbalanced.options import Doc, Millis, Millis0, NonNegative, Positive, Share
 
 # As C integers: a Python global costs a lookup and a conversion at every answer.
 NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
+ARMED = cython.declare(cython.int, lifecycle.ARMED)
 OPENED = cython.declare(cython.int, lifecycle.OPENED)
+# Once it is armed a little less will do, as with the usual peak of any kind.
+STAYS = cython.declare(cython.double, 0.9)
 S = cython.declare(cython.longlong, 1_000_000_000)
 MINUTES_10 = cython.declare(cython.Py_ssize_t, 600)
 KNOWN_AFTER = cython.declare(cython.Py_ssize_t, 60)
@@ -45,17 +46,23 @@ KNOWN_AFTER = cython.declare(cython.Py_ssize_t, 60)
 
 class MicrostructureImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
     """Bounded; strong where the spread is one tick most of the time (Gould & Bonart 2016). A ratio of two queues is
-    near 1 whenever the short one is about to be used up, which is at every change of the price, and a long queue alone
-    is what any price of old has: both together must be unusual, and outlive such a change by far.
+    near 1 whenever the short one is about to be used up, which is at every change of the price, and a long queue is
+    what any price of old has. So three things must come together and outlive such a change: odds that are unusual here,
+    and a longer queue that is new and unusually long.
     """
 
-    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("0.7")
-    off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.4")
-    min_duration_ms: Millis0 = 2_000
-    cooldown_ms: Millis0 = 2_000
+    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("0.5")
+    off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.3")
+    min_duration_ms: Millis0 = 1_500
+    cooldown_ms: Millis0 = 5_000
     max_age_ms: Millis = 10_000
     update_step: NonNegative = Decimal("0.1")
-    times_usual: NonNegative = Decimal("2.5")
+    times_usual: NonNegative = Decimal(2)
+    odds_usual: Annotated[NonNegative, Doc("and the odds so many times their usual peak; 0: whatever they are")] = (
+        Decimal("1.2")
+    )
+    new_ms: Annotated[Millis, Doc("what came to a queue so long ago is new, at most 10s")] = 10_000
+    usual_ms: Annotated[Millis, Doc("over which what must be unusual is averaged by time")] = 1_000
     smooth_ms: Annotated[Millis, Doc("over which the queue's lean is averaged by time")] = 300
     tight_ticks: Annotated[Positive, Doc("a spread of at most this is tight")] = Decimal("1.5")
     tight_share: Annotated[Share, Doc("of the last ten minutes: from here on the queue is trusted")] = Decimal("0.8")
@@ -65,15 +72,17 @@ class MicrostructureImbalanceOptions(DetectorOptions, frozen=True, kw_only=True)
 
 @cython.cclass
 class Lean(Metric):
-    """``{queue, lean, surplus}``: queue imbalance now, and what is trusted here: the queue where the spread is tight
-    most of the time, else the imbalance weighted by distance. ``lean`` has no value until a minute of spreads was seen.
-    ``surplus`` is the size of the best bid less that of the best ask, times ``|ln(bid / ask)|``.
+    """``{queue, lean}``: queue imbalance now, and what is trusted here: the queue where the spread is tight most of the
+    time, else the imbalance weighted by distance. ``lean`` has no value until a minute of spreads was seen. ``bid`` and
+    ``ask`` are the sizes of the best levels.
     """
 
     inputs: ClassVar[str] = "book"
-    outputs: ClassVar[tuple[str, ...]] = ("queue", "lean", "surplus")
+    outputs: ClassVar[tuple[str, ...]] = ("queue", "lean")
     shape: ClassVar[str] = "dict"
     trusted: cython.bint
+    bid: cython.double
+    ask: cython.double
     _deep: Metric
     _tick: TickSize
     _tight: cython.double
@@ -85,7 +94,8 @@ class Lean(Metric):
     _next_ns: cython.longlong
 
     def __init__(self, options: MicrostructureImbalanceOptions, grid: Grid) -> None:
-        super().__init__(3)
+        super().__init__(2)
+        self.bid = self.ask = nan
         weights = WeightedImbalanceOptions(weight="exp_bps", half_life_bps=options.half_life_bps)
         self._deep = WeightedImbalance(weights, grid)
         self._tick = TickSize(grid)
@@ -134,16 +144,13 @@ class Lean(Metric):
 
     @cython.cfunc
     def _lean(self, book: Book, t_ns: cython.longlong) -> cython.int:
-        bid: cython.double
-        ask: cython.double
         if not book.ok():
             return NO_VALUE
         if t_ns >= self._next_ns:
             self._sample(book, t_ns)
-        bid = book.bids.size[book.bids.n - 1]
-        ask = book.asks.size[book.asks.n - 1]
-        self.out[0] = (bid - ask) / (bid + ask)
-        self.out[2] = (bid - ask) * fabs(log(bid / ask))
+        self.bid = book.bids.size[book.bids.n - 1]
+        self.ask = book.asks.size[book.asks.n - 1]
+        self.out[0] = (self.bid - self.ask) / (self.bid + self.ask)
         if self._seen < KNOWN_AFTER:
             self.out[1] = nan
         elif self.trusted:
@@ -160,42 +167,79 @@ class MicrostructureImbalance(Detector):
 
     Both in [-1, 1]. The lean is ``queue_imbalance`` where the spread is at most ``tight_ticks`` in ``tight_share`` of
     the last ten minutes (sampled once a second), elsewhere ``weighted_imbalance`` by distance, because a small-tick
-    queue is tiny and flickers. The tilt is ``(weighted_mid - mid) / (half spread)``. The usual peak is that of the size
-    by which one best queue exceeds the other, times the logarithm of their ratio, averaged likewise; before it is known
-    (a minute more) nothing opens. Positive: bids are heavier. No value: the book is not live, crossed or one-sided, or
-    the first minute of a book. Source: Gould & Bonart 2016; Lipton, Pesavento & Sotiropoulos 2013.
+    queue is tiny and flickers. The tilt is ``(weighted_mid - mid) / (half spread)``. Two usual peaks must be exceeded,
+    both of means over ``usual``: that of the odds (the logarithm of their ratio, the mean of the lean's and the
+    queues'), and that of the size by which one best queue exceeds the other, as far as it came within ``new``; before
+    they are known (a minute more) nothing opens. A queue that waits for its price has no hurry; one that forms at the
+    touch pays for being there first. While the filter ``spoof`` is off nobody knows what came when, and all of a queue
+    counts. Positive: bids are heavier. No value: the book is not live, crossed or one-sided, or the first minute of a
+    book. Source: Gould & Bonart 2016; Lipton, Pesavento & Sotiropoulos 2013.
     """
 
     Options: ClassVar[type[Struct]] = MicrostructureImbalanceOptions
     bounded: ClassVar[bool] = True
     _touch: Lean
+    _cohorts: Cohorts | None
+    _new_ns: cython.longlong
     _mean: Mean
     _surplus: Mean
     _exceeds: cython.double
+    _odds: Mean
+    _leans: cython.double
+    _usual_odds: Usual
 
     def __init__(self, kind: str, name: str, options: MicrostructureImbalanceOptions, grid: Grid) -> None:
         self._touch = Lean(options, grid)
+        self._cohorts = None
+        self._new_ns = options.new_ms * NS_PER_MS
         self._mean = Mean(options.smooth_ms * NS_PER_MS)
-        self._surplus = Mean(options.smooth_ms * NS_PER_MS)
+        self._surplus = Mean(options.usual_ms * NS_PER_MS)
+        self._odds = Mean(options.usual_ms * NS_PER_MS)
+        self._usual_odds = Usual(float(options.odds_usual) if options.times_usual > 0 else 0.0)
         self._exceeds = nan
+        self._leans = nan
         super().__init__(kind, name, options, [self._touch], True)
+
+    def age_by(self, cohorts: Cohorts) -> None:
+        self._cohorts = cohorts
 
     @cython.ccall
     def cut(self) -> cython.void:
         Detector.cut(self)
+        self._usual_odds.clear()
+        self._forget()
+
+    @cython.cfunc
+    def _forget(self) -> cython.void:
         self._mean.clear()
         self._surplus.clear()
+        self._odds.clear()
         self._exceeds = nan
+        self._leans = nan
 
     @cython.ccall
     def read(self) -> cython.double:
+        lean: cython.double
         if self._touch.answered != VALUE or self._touch.out[1] != self._touch.out[1]:
-            self._mean.clear()
-            self._surplus.clear()
-            self._exceeds = nan
+            self._forget()
             return nan
-        self._exceeds = self._surplus.push(self._touch.out[2], self.now_ns)
-        return (self._mean.push(self._touch.out[1], self.now_ns) + self._touch.out[0]) / 2.0
+        lean = self._touch.out[1]
+        if self.usual.times > 0:
+            self._exceeds = self._surplus.push(self._formed(), self.now_ns)
+            self._leans = self._odds.push(_log_odds(lean) + _log_odds(self._touch.out[0]), self.now_ns)
+            self._usual_odds.observe(self._leans, self.now_ns)
+        return (self._mean.push(lean, self.now_ns) + self._touch.out[0]) / 2.0
+
+    @cython.cfunc
+    def _formed(self) -> cython.double:
+        """The size by which the longer queue exceeds the shorter, no more of it than is new; positive: bids."""
+        cohorts: Cohorts | None = self._cohorts
+        surplus: cython.double = self._touch.bid - self._touch.ask
+        if cohorts is None:
+            return surplus
+        if surplus > 0:
+            return min(surplus, cohorts.young_at(cohorts.book.bids.key[cohorts.book.bids.n - 1], self._new_ns))
+        return max(surplus, -cohorts.young_at(cohorts.book.asks.key[cohorts.book.asks.n - 1], self._new_ns))
 
     @cython.ccall
     def magnitude(self) -> cython.double:
@@ -204,7 +248,16 @@ class MicrostructureImbalance(Detector):
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
         most: cython.double = 0.99 * self.lifecycle.on
-        if self.lifecycle.state == OPENED or not (self.usual.times > 0 and self.usual.peak != self.usual.peak):
+        share: cython.double = STAYS if self.lifecycle.state == ARMED else 1.0
+        if score != score or self.lifecycle.state == OPENED or not self.usual.times > 0:
+            return score
+        # Size and odds must be unusual on the side that the score is of, and known to be.
+        if (
+            self.usual.peak == self.usual.peak
+            and score * self._exceeds > 0
+            and score * self._leans > 0
+            and self._usual_odds.passes(self._leans, share)
+        ):
             return score
         return max(-most, min(most, score))
 
@@ -215,177 +268,15 @@ class MicrostructureImbalance(Detector):
             "lean": self._touch.out[1] if known else None,
             "tight": 1.0 if self._touch.trusted else 0.0,
             "surplus": self._exceeds,
+            "odds": self._leans,
+            "usual_odds": self._usual_odds.peak,
         }
 
 
-class SpreadShockOptions(DetectorOptions, frozen=True, kw_only=True):
-    """Makers step back before moves: a warning and context, graded on the absolute return."""
-
-    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal(4)
-    off: Annotated[NonNegative, Doc("close below this")] = Decimal("1.5")
-    min_duration_ms: Millis0 = 500
-    max_age_ms: Millis = 10_000
-    horizon_ms: Millis = 5_000
-    change_ms: Annotated[Millis, Doc("over which the spread's change is taken")] = 1_000
-    disproportionate: Annotated[bool, Doc("a spread out of proportion to calm prices opens too")] = True
-    medians: Annotated[Positive, Doc("of the last ten minutes: so many of them are out of proportion")] = Decimal(3)
-    calm_z: Annotated[NonNegative, Doc("prices are calm below this z-score of realised volatility")] = Decimal(2)
-    least_medians: Annotated[NonNegative, Doc("the least deviation of the change, in medians of the spread")] = Decimal(
-        "0.3"
-    )
-
-
-@cython.cclass
-class Calm(Metric):
-    """``{spread, median, volatility_z}``: the spread in basis points, its median, and how unusual price moves are.
-
-    Sampled once a second, medians over ten minutes. Realised volatility is the root of the mean squared return of a
-    second over a minute, its z-score that of an exponential past with half-life ten minutes. While the spread is out of
-    proportion the mid is no price, and its moves are not counted.
-    """
-
-    inputs: ClassVar[str] = "book"
-    outputs: ClassVar[tuple[str, ...]] = ("spread", "median", "volatility_z")
-    shape: ClassVar[str] = "dict"
-    _medians: cython.double
-    _spreads: RollingQuantile
-    _usual: EwmaZscore
-    _squares: cython.double[::1]
-    _seen: cython.Py_ssize_t
-    _sum: cython.double
-    _mid: cython.double
-    _held: cython.double
-    _next_ns: cython.longlong
-
-    def __init__(self, options: SpreadShockOptions) -> None:
-        super().__init__(3)
-        self._medians = float(options.medians)
-        self._spreads = RollingQuantile(QuantileOptions(q=Decimal("0.5"), window=600, min_count=30))
-        self._usual = EwmaZscore(EwmaOptions(half_life_ms=600_000, min_count=60))
-        self._usual.even = True
-        # Where no price ever moved, none is unusual until one does.
-        self._usual.floor = 1e-12
-        self._squares = array("d", bytes(8 * 60))
-        self._forget()
-
-    @cython.cfunc
-    def _forget(self) -> cython.void:
-        self._spreads.clear()
-        self._usual.clear()
-        self._seen = 0
-        self._mid = nan
-        self._held = nan
-        self._next_ns = 0
-
-    @cython.cfunc
-    def _sample(self, mid: cython.double, t_ns: cython.longlong) -> cython.void:
-        """The state that held until now is that of the second."""
-        step: cython.double
-        total: cython.double = 0.0
-        i: cython.Py_ssize_t
-        self._next_ns = (t_ns // S + 1) * S
-        self._spreads.update(self._held)
-        self.out[1] = self._spreads.threshold()
-        if self.out[1] == self.out[1] and self._held >= self._medians * self.out[1]:
-            self._mid = nan
-            return
-        if self._mid == self._mid:
-            step = log(mid / self._mid)
-            self._squares[self._seen % 60] = step * step
-            self._seen += 1
-            for i in range(min(self._seen, 60)):
-                total += self._squares[i]
-            total = sqrt(total / min(self._seen, 60))
-            self.out[2] = self._usual.score(total)
-            if self._seen >= 60:
-                self._usual.update(total, t_ns)
-        self._mid = mid
-
-    @cython.ccall
-    def book_replaced(self, book: Book, t_ns: cython.longlong) -> cython.int:
-        self._forget()
-        self.out[1] = nan
-        self.out[2] = nan
-        return self.book_changed(book, t_ns)
-
-    @cython.ccall
-    def book_changed(self, book: Book, t_ns: cython.longlong) -> cython.int:
-        bid: cython.double
-        ask: cython.double
-        if not book.ok():
-            return NO_VALUE
-        bid = book.bids.key[book.bids.n - 1]
-        ask = -book.asks.key[book.asks.n - 1]
-        if t_ns >= self._next_ns:
-            self._sample((bid + ask) / 2.0, t_ns)
-        self._held = (ask - bid) / (ask + bid) * 2e4
-        self.out[0] = self._held
-        return VALUE
-
-    @cython.ccall
-    def book_invalid(self, t_ns: cython.longlong) -> cython.int:
-        return NO_VALUE
-
-
-@cython.cclass
-class SpreadShock(Detector):
-    """The z-score of the rate of change of the spread, by its size; no side.
-
-    With ``disproportionate`` a spread of at least ``medians`` times its own median while prices are calm scores ``on``
-    times that excess, so that a shock lasts as long as the spread is wide. A change is never unusual that is small
-    against the median itself (``least_medians``): a spread that is always one tick would make every second tick a
-    shock. No value: as ``spread_roc``, and before the standardiser is warm. Source: practitioners' measure.
-    """
-
-    Options: ClassVar[type[Struct]] = SpreadShockOptions
-    sided: ClassVar[bool] = False
-    _change: Metric
-    _calm: Metric
-    _disproportionate: cython.bint
-    _medians: cython.double
-    _calm_z: cython.double
-    _floor: cython.double
-
-    def __init__(self, kind: str, name: str, options: SpreadShockOptions, grid: Grid) -> None:
-        self._change = shared(SpreadRoc, SpreadRocOptions(horizon_ms=options.change_ms), grid=grid)
-        self._calm = Calm(options)
-        self._disproportionate = options.disproportionate
-        self._medians = float(options.medians)
-        self._calm_z = float(options.calm_z)
-        self._floor = float(options.least_medians) / (options.change_ms / 1000.0)
-        super().__init__(kind, name, options, [self._change, self._calm], True)
-
-    @cython.ccall
-    def read(self) -> cython.double:
-        if self._calm.answered == VALUE and self._calm.out[1] > 0:
-            self.standardiser.least(self._floor * self._calm.out[1])
-        if self._change.answered != VALUE:
-            return nan
-        return self._change.out[0]
-
-    @cython.cfunc
-    def _excess(self) -> cython.double:
-        """The spread over so many medians, while prices are calm; 0 where that is not known."""
-        calm: Metric = self._calm
-        if calm.answered != VALUE or not calm.out[1] > 0 or not calm.out[2] < self._calm_z:
-            return 0.0
-        return calm.out[0] / (self._medians * calm.out[1])
-
-    @cython.ccall
-    def shape(self, score: cython.double) -> cython.double:
-        excess: cython.double
-        if not self._disproportionate:
-            return fabs(score)
-        excess = self._excess()
-        if score != score:
-            return excess * self.lifecycle.on if excess >= 1.0 else nan
-        score = fabs(score)
-        # Below the proportion only as far as it keeps a shock alive.
-        if excess >= 1.0 or self.lifecycle.state == OPENED:
-            return max(score, excess * self.lifecycle.on)
-        return score
-
-    def evidence(self) -> dict[str, float | None]:
-        known = self._calm.answered == VALUE
-        spread, median, volatility = (self._calm.out[i] if known else nan for i in range(3))
-        return {"spread_roc": self.raw, "spread_bps": spread, "median_bps": median, "volatility_z": volatility}
+@cython.cfunc
+def _log_odds(share: cython.double) -> cython.double:
+    """``ln(bid / ask)`` of an imbalance ``(bid - ask) / (bid + ask)``; where one side is next to nothing, some 14."""
+    most: cython.double = 1.0 - 1e-6
+    within: cython.double = max(-most, min(most, share))
+    odds: cython.double = log((1.0 + within) / (1.0 - within))
+    return odds

@@ -227,7 +227,9 @@ class SpikeByRange(Metric):
 
 
 class FlowToxicityOptions(DetectorOptions, frozen=True, kw_only=True):
-    """Slow by construction: its clock is volume."""
+    """Slow by construction: its clock is volume. On any market one value in twenty is in the highest twentieth, so it
+    must also exceed the usual peak of the last ten minutes.
+    """
 
     on: Annotated[Positive, Doc("open at this share of past values below the present one")] = Decimal("0.95")
     off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.8")
@@ -236,6 +238,7 @@ class FlowToxicityOptions(DetectorOptions, frozen=True, kw_only=True):
     max_age_ms: Millis = 600_000
     horizon_ms: Millis = 30_000
     update_step: NonNegative = Decimal("0.05")
+    times_usual: NonNegative = Decimal("1.25")
     buckets: Annotated[Count, Doc("buckets that are averaged")] = 50
     bucket_volume: Annotated[Positive | None, Doc("of one bucket, in base units; none: measured")] = None
     bucket_time_ms: Annotated[Millis, Doc("measured: the volume that trades in so long")] = 4_000
@@ -321,6 +324,11 @@ class FlowToxicity(Detector):
         self.instant = True
 
     @cython.ccall
+    def magnitude(self) -> cython.double:
+        # Between two buckets it is what it was.
+        return self._vpin.out[0] if self._share == self._share else nan
+
+    @cython.ccall
     def read(self) -> cython.double:
         if self._vpin.answered == VALUE:
             self._share = self._past.rank(self._vpin.out[0])
@@ -328,6 +336,15 @@ class FlowToxicity(Detector):
         if self._vpin.out[1] < 0:
             return -self._share
         return self._share if self._vpin.out[1] > 0 else 0.0 * self._share
+
+    @cython.ccall
+    def shape(self, score: cython.double) -> cython.double:
+        most: cython.double = 0.99 * self.lifecycle.on
+        known: cython.bint = not self.usual.times > 0 or self.usual.peak == self.usual.peak
+        if known or score != score or self.lifecycle.state == OPENED:
+            return score
+        # Nobody knows yet what is usual.
+        return max(-most, min(most, score))
 
     def evidence(self) -> dict[str, float | None]:
         return {"vpin": self._vpin.out[0], "signed": self._vpin.out[1]}

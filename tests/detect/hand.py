@@ -10,6 +10,7 @@ from scripted import TABLES, VENUE
 from imbalanced.book import Book, Rows
 from imbalanced.config import load
 from imbalanced.detect.across import Floor
+from imbalanced.detect.cohorts import Cohorts
 from imbalanced.detect.desk import Desk
 from imbalanced.detect.detector import Detector
 from imbalanced.events import Instrument
@@ -49,16 +50,27 @@ class Hand:
         self.book = Book()
         self.now_ns = T
         self.said: list[str] = []
+        self.cohorts: Cohorts | None = None
+
+    def remembering(self) -> Hand:
+        """Somebody knows from now on what came when, as while the filter ``spoof`` is on."""
+        self.cohorts = Cohorts()
+        self.one.age_by(self.cohorts)
+        return self
 
     def image(self, bids: dict[float, float], asks: dict[float, float]) -> Hand:
         """A book proven now."""
         self.book.replace(_rows(bids, asks))
         self.book.live = True
+        if self.cohorts is not None:
+            self.cohorts.book_replaced(self.book, self.now_ns)
         return self._heard(self.desk.book_replaced(self.book, self.now_ns, self.now_ns))
 
     def change(self, bids: dict[float, float] | None = None, asks: dict[float, float] | None = None) -> Hand:
         """A delta."""
         self.book.apply(_rows(bids or {}, asks or {}))
+        if self.cohorts is not None:
+            self.cohorts.book_changed(self.book, self.now_ns)
         return self._heard(self.desk.book_changed(self.book, self.now_ns, self.now_ns))
 
     def lost(self) -> Hand:

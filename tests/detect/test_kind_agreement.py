@@ -22,11 +22,11 @@ FLOW = {
     "times_usual": 0,
     "name": "flow",
 }
-DEPTH = {"kind": "book_exhaustion", "half_life": "2s", "name": "gone", "bps": 50}
+DEPTH = {"kind": "book_exhaustion", "half_life": "2s", "name": "gone", "bps": 50, "times_usual": 0}
 
 
 def composite(*others: dict[str, object], **more: object) -> Hand:
-    return Hand({"kind": "composite", **NOW, **more}, *others)
+    return Hand({"kind": "composite", "times_usual": 0, **NOW, **more}, *others)
 
 
 def part(hand: Hand, name: str) -> Detector:

@@ -22,11 +22,25 @@ def calm(hand: Hand, seconds: float) -> Hand:
 
 
 def test_asks_that_are_gone_are_buy_pressure_and_bids_sell() -> None:
-    hand = calm(Hand(DEPTH).image(BIDS, ASKS), 3).wait(0.1).change({}, {100.1: 2.0, 100.2: 2.0})
+    hand = calm(Hand(DEPTH).image(BIDS, ASKS), 70).wait(0.1).change({}, {100.1: 2.0, 100.2: 2.0})
     assert hand.one.raw == pytest.approx(0.8, abs=0.01)
     assert hand.take() == ["open buy"]
     hand = calm(Hand(DEPTH).image(BIDS, ASKS), 3).wait(0.1).change({99.9: 2.0, 99.8: 2.0})
+    assert hand.take() == [], "nobody knows yet what is usual"
+    hand = calm(Hand(DEPTH).image(BIDS, ASKS), 70).wait(0.1).change({99.9: 2.0, 99.8: 2.0})
     assert hand.take() == ["open sell"]
+
+
+def test_half_of_the_depth_gone_is_no_news_where_it_goes_all_the_time() -> None:
+    hand = Hand(DEPTH).image(BIDS, ASKS)
+    for i in range(120):
+        calm(hand.wait(0.1).change({}, {100.1: 4.0 if i % 4 else 10.0, 100.2: 4.0 if i % 4 else 10.0}), 1)
+    hand.take()
+    hand.wait(0.1).change({}, {100.1: 10.0, 100.2: 10.0})
+    calm(hand, 4).wait(0.1).change({}, {100.1: 4.0, 100.2: 4.0})
+    assert hand.one.raw > 0.5
+    assert hand.take() == []
+    assert hand.one.usual.peak > 0.3
 
 
 def swinging(hand: Hand, seconds: int, most: float) -> Hand:

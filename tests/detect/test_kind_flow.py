@@ -47,7 +47,13 @@ def test_quotes_without_takers_are_believed_and_against_them_are_not() -> None:
 def test_takers_must_be_of_unusual_size() -> None:
     hand = lumpy(ofi(), 320, 5.0)
     hand.take()
-    assert hand.buy(0.5).wait(0.1).change({99.9: 90.0}).take() == [], "one-sided, and nothing of a size here"
+    assert hand.buy(0.5).wait(0.1).change({99.9: 60.0}).take() == [], "one-sided, and nothing of a size here"
+    hand = lumpy(ofi(alone_usual=0), 320, 5.0)
+    hand.take()
+    assert hand.buy(0.5).wait(0.1).change({99.9: 900.0}).take() == [], "nor where quotes are never believed alone"
+    hand = lumpy(ofi(), 320, 5.0)
+    hand.take()
+    assert hand.buy(0.5).wait(0.1).change({99.9: 900.0}).take() == ["open buy"], "quotes can be unusual enough alone"
     hand = lumpy(ofi(), 320, 5.0)
     hand.take()
     assert hand.buy(30.0).wait(0.1).change({99.9: 90.0}).take() == ["open buy"]

@@ -51,10 +51,24 @@ def test_a_short_queue_alone_is_the_end_of_a_price_and_no_pressure() -> None:
     hand = quoted(Hand(calm).image(*image), 125).wait(0.1).change({99.9: 0.1}, {100.0: 1.0}).wait(0.4).change()
     assert hand.take() == ["open sell"], "ten to one is new"
     hand = used_up(Hand(calm).image(*image), 60)
-    assert hand.one.x < -0.8
+    assert hand.one.raw < -0.8
     assert hand.take() == [], "but not where it comes every few seconds"
     hand.wait(0.1).change({}, {100.0: 19.0}).wait(0.4).change()
     assert hand.take() == ["open sell"], "a long queue against it is"
+
+
+@pytest.mark.parametrize(("bids", "said"), [({99.9: 60.0}, ["open buy"]), ({99.9: 0.0}, [])])
+def test_a_long_queue_that_forms_is_pressure_and_one_that_the_price_came_to_is_none(
+    bids: dict[float, float], said: list[str]
+) -> None:
+    hand = Hand({**LEAN, "times_usual": 2, "min_duration": "1500ms"}).remembering()
+    quoted(hand.image({99.9: 1.0, 99.8: 60.0}, {100.0: 1.0, 100.1: 5.0}), 150)
+    assert hand.take() == []
+    hand.wait(0.1).change(bids)
+    for i in range(40):
+        hand.wait(0.1).change({}, {100.0: 1.0 + i % 2 / 10})
+    assert hand.one.raw > 0.9, "both are as long"
+    assert hand.take() == said
 
 
 def test_where_the_spread_is_wide_depth_by_distance_is_trusted() -> None:

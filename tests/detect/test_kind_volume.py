@@ -144,7 +144,7 @@ def mixed(hand: Hand, seconds: int) -> Hand:
 
 
 def test_flow_on_one_side_is_toxic() -> None:
-    hand = mixed(Hand(VPIN), 60)
+    hand = mixed(Hand(VPIN), 120)
     hand.take()
     assert abs(hand.one.x) < 1
     for _ in range(80):
@@ -153,6 +153,14 @@ def test_flow_on_one_side_is_toxic() -> None:
     assert hand.one.x < -0.95
     assert hand.one.evidence()["vpin"] == pytest.approx(1.0)
     assert hand.one.full == 1.0
+
+
+def test_a_share_of_the_highest_is_not_toxic_unless_it_is_more_than_often() -> None:
+    hand = mixed(Hand({**VPIN, "on": 0.6, "off": 0.5}), 200)
+    assert any("open" in said for said in mixed(Hand({**VPIN, "on": 0.6, "off": 0.5, "times_usual": 0}), 200).take())
+    hand.take()
+    assert not any("open" in said for said in mixed(hand, 100).take())
+    assert hand.one.usual.peak == pytest.approx(hand.one.magnitude(), rel=0.5)
 
 
 def test_its_bucket_is_measured_or_given() -> None:

@@ -65,8 +65,8 @@ def test_events_do_not_become_usual() -> None:
     one = Usual(2.0)
     at = seconds(one, [1.0, 1.1] * 40)
     for _ in range(6):
-        at = seconds(one, [50.0] * 10, at)
-        at = seconds(one, [1.0, 1.1] * 10, at)
+        at = seconds(one, [50.0] * 5, at)
+        at = seconds(one, [1.0, 1.1] * 25, at)
     assert one.peak == pytest.approx(1.1)
     assert one.beyond(50.0)
     assert not one.beyond(1.5)
@@ -74,7 +74,7 @@ def test_events_do_not_become_usual() -> None:
 
 def test_what_lasts_for_a_minute_is_the_rule() -> None:
     one = Usual(2.0)
-    at = seconds(one, [1.0] * 80)
+    at = seconds(one, [1.0] * 600)
     at = seconds(one, [50.0] * 60, at)
     assert one.peak == 1.0
     at = seconds(one, [50.0] * 2, at)
@@ -166,3 +166,13 @@ def test_more_prices_can_only_make_it_smaller() -> None:
     assert one.px == 50
     one.book_replaced(image(1000, 1200), T)
     assert one.px == 50
+
+
+def test_what_comes_in_more_than_a_tenth_of_the_seconds_becomes_usual() -> None:
+    """A calm first minute must not make everything after it unusual for ever."""
+    one = Usual(2.0)
+    at = seconds(one, [1.0] * 100)
+    assert one.peak == 1.0
+    for _ in range(8):
+        at = seconds(one, [9.0, 1.0, 1.0, 1.0] * 50, at)
+    assert one.peak == 9.0

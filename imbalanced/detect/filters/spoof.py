@@ -16,12 +16,15 @@ from imbalanced.detect.filters.rolling import Rolling
 from imbalanced.options import Doc, Millis, Positive, Share
 
 if TYPE_CHECKING:
+    from imbalanced.detect.cohorts import Cohorts
     from imbalanced.detect.detector import Detector
     from imbalanced.detect.standing import Standing
 
 S = 1_000_000_000
 # The kind whose score is the lean of all instruments together.
 ACROSS = "supply_demand_imbalance"
+# And the one whose score is that of the best queues, whatever stands behind them.
+TOUCH = "microstructure_imbalance"
 
 
 def _clip(x: float) -> float:
@@ -153,6 +156,8 @@ class Spoof(Filter):
 
     def _held(self, detector: Detector, now: Moment) -> _Held:
         """What is shown and what has stood; over all instruments for the kind that is."""
+        if detector.kind == TOUCH:
+            return _Held.at_touch(self._cohorts)
         if detector.kind != ACROSS:
             return _Held([(self._near, self._per_unit)])
         kept = [(self._wide, self._per_unit)]
@@ -208,6 +213,17 @@ class _Held:
                 for way, side in ((1, one.bids), (-1, one.asks)):
                     self._raw[way] += side.raw / per_unit
                     self._stood[way] += side.stood / per_unit
+
+    @classmethod
+    def at_touch(cls, cohorts: Cohorts) -> _Held:
+        """The best levels alone: what came to them within the last 500 ms (three batches) has not stood."""
+        held, book = cls([]), cohorts.book
+        if book.ok():
+            for side, ladder in ((1, book.bids), (-1, book.asks)):
+                px = ladder.px_at(0)
+                held._raw[side] = px * ladder.size_at(px)
+                held._stood[side] = max(held._raw[side] - px * cohorts.young_at(side * px, cohorts.early_ns), 0.0)
+        return held
 
     def raw(self, side: int) -> float:
         return self._raw[side]
