@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from zlib import crc32
 
 from imbalanced.sim.market import Action, Change, Market, Spec, Trade
 from imbalanced.sim.population import OrderTrack, Population
@@ -76,6 +77,8 @@ class _Quote:
         for _ in self.market.step(start_ms):
             pass
         self._ms = start_ms
+        # An exchange serves its symbols one after the other: they do not all speak at the turn of the same interval.
+        self._phase_ms = crc32(listing.symbol.encode()) % 60_000
         self._touch = self.market.touch
         self._changed_ms = start_ms
         self._batches: dict[int, Batch | None] = dict.fromkeys(wire.intervals)
@@ -163,7 +166,8 @@ class _Quote:
 
     def _turns(self, interval_ms: int, now_ms: int) -> bool:
         """Whether the end of an interval lies between the last look and this one."""
-        return interval_ms > 0 and now_ms // interval_ms != self._ms // interval_ms
+        phase_ms = self._phase_ms
+        return interval_ms > 0 and (now_ms + phase_ms) // interval_ms != (self._ms + phase_ms) // interval_ms
 
     def _stream(self, kind: StreamKind, interval_ms: int = 0) -> Stream:
         return Stream(self.listing.symbol, kind, interval_ms)

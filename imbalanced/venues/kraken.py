@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from zlib import crc32
 
@@ -415,13 +416,24 @@ class Sums:
         if len(long) > LONG_AT_MOST:  # what fell out of the depth was never removed
             long = {place: units for place, units in long.items() if place * sign < 0 or side.size_at(abs(place))}
             self._long[symbol] = long
-        told = ""
+        told = []
         for px, size in side.levels(CHECKSUM_LEVELS):
-            units = round(size * 10**of_size)
-            if units >= EXACT_UNITS:
-                units = long.get(sign * px, units)
-            told += f"{px * 10**of_price // 10**scale}{units}"
-        return told
+            if size * 10**of_size < EXACT_UNITS - 1:
+                told.append(_level_digits(px, size, of_price - scale, of_size))
+            else:
+                units = long.get(sign * px, round(size * 10**of_size))
+                told.append(f"{_shifted(px, of_price - scale)}{units}")
+        return "".join(told)
+
+
+@lru_cache(maxsize=65_536)  # of twenty levels one or two are new
+def _level_digits(px: int, size: float, shift: int, of_size: int) -> str:
+    """Price and size of a level without their points; ``shift`` decimals more of the price than it has."""
+    return f"{_shifted(px, shift)}{round(size * 10**of_size)}"
+
+
+def _shifted(px: int, shift: int) -> int:
+    return px * int(10**shift) if shift >= 0 else px // int(10**-shift)
 
 
 def wire_name(symbol: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,7 @@ def optional(number: str) -> float | None:
     return value
 
 
+@lru_cache(maxsize=65_536)  # a checksum asks for the same fifty numbers again and again
 def js_number(value: float) -> str:
     """A number as JavaScript writes it (ECMA-262, Number::toString): ``100``, ``0.000001``, ``2.5e-7``, ``1e+21``."""
     written = repr(value).removesuffix(".0")

@@ -15,9 +15,9 @@ from imbalanced.sim.synthetic import SyntheticFeed
 from imbalanced.sim.venue import Answer, Close, Command, Meter, Request, Send, Tell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from imbalanced.sim.venue import Desk
+    from imbalanced.sim.venue import Desk, Frame, Stream
 
 NOW = 1_723_161_255_000
 STEP_MS = 10
@@ -48,14 +48,23 @@ class Talk:
         heard: list[Any] = []
         for _ in range(0, ms, STEP_MS):
             self.now_ms += STEP_MS
-            flows = {stream: name for name, stream in self.desk.subscriptions.items() if stream is not None}
-            for frame in self.feed.advance(self.now_ms, frozenset(flows)):
-                name = flows.get(frame.stream) or flows[replace(frame.stream, symbol="*")]
-                heard.append(_read(self.desk.envelope(name, frame)))
+            heard += self._told(self.feed.advance)
             heard += self._tick(STEP_MS)
             if client_says is not None:
                 heard += self.say(client_says)
         return heard
+
+    def level(self) -> list[Any]:
+        """What was gathered is told before its time: the streams are level with the true book then."""
+        return self._told(self.feed.flush)
+
+    def _told(self, tell: Callable[[int, frozenset[Stream]], Iterator[Frame]]) -> list[Any]:
+        flows = {stream: name for name, stream in self.desk.subscriptions.items() if stream is not None}
+        told = []
+        for frame in tell(self.now_ms, frozenset(flows)):
+            name = flows.get(frame.stream) or flows[replace(frame.stream, symbol="*")]
+            told.append(_read(self.desk.envelope(name, frame)))
+        return told
 
     def sleep(self, ms: int) -> list[Any]:
         """As ``wait``, but the market stands still: only what the desk says by itself."""

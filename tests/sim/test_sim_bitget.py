@@ -36,6 +36,7 @@ def test_image_and_updates_make_the_book(family: str, every_ms: int) -> None:
     sides, last = {name: dict(first[name]) for name in "ba"}, first["seq"]
     updates = bitget.wait(6000)
     assert 6000 / every_ms * 0.8 < len(updates) <= 6000 / every_ms + 1
+    updates += bitget.level()
     for update in updates:
         (entry,) = update["data"]
         assert (update["action"], entry["pseq"], entry["checksum"]) == ("update", last, 0)

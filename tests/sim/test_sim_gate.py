@@ -48,6 +48,7 @@ def test_image_and_diffs_make_the_book(venue: str) -> None:
     sides = {name: dict(map(level, image[long])) for name, long in (("b", "bids"), ("a", "asks"))}
     diffs = [one["result"] for one in gate.wait(3000)]
     assert 25 < len(diffs) <= 31, "one in 100 ms"
+    diffs += [one["result"] for one in gate.level()]
     assert diffs[0]["U"] <= image["id"] + 1 <= diffs[0]["u"]
     for before, diff in zip([None, *diffs], diffs, strict=False):
         assert before is None or diff["U"] == before["u"] + 1

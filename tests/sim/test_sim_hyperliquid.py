@@ -40,8 +40,8 @@ def test_whole_images_by_the_clock(wanted: dict[str, Any], period_ms: int, level
     assert [one.get("fast") for one in told] == [wanted.get("fast")] * 5
     times = [one["time"] for one in told[1:]]
     assert times == list(range(times[0], times[0] + 4 * period_ms, period_ms))
-    true = hyper.feed.true_book("BTC")
-    last = told[-1]["levels"]
+    (last,) = next(found for _ in range(period_ms // 10) if (found := of("l2Book", hyper.wait(10))))
+    true, last = hyper.feed.true_book("BTC"), last["levels"]
     assert [float(level["px"]) for level in last[0]] == [float(price) for price, _ in true.bids[:levels]]
     assert [float(level["sz"]) for level in last[1]] == [float(size) for _, size in true.asks[:levels]]
 
