@@ -9,13 +9,21 @@ from scripted import VENUE
 LEAD = {"kind": "lead_lag", "leader": {"venue": VENUE, "instrument": "BBB/USDT"}}
 RAW: dict[str, Any] = {"min_duration": "0ms", "cooldown": "0ms", "standardise": {"by": "none"}}
 EAGER: list[dict[str, Any]] = [
-    {"kind": "order_flow_imbalance", "on": 0.2, "off": 0.1, "takers_share": 0, "max_age": "3s", **RAW},
-    {"kind": "order_flow_imbalance", "name": "again", "on": 0.4, "off": 0.4, "levels": 1, "takers_share": 0, **RAW},
-    {"kind": "order_flow_imbalance_ratio", "on": 0.1, "off": 0.1, "takers_share": 0, "times_usual": 0, **RAW},
+    {"kind": "order_flow_imbalance", "on": 0.2, "off": 0.1, "effect_usual": 0, "max_age": "3s", **RAW},
+    {"kind": "order_flow_imbalance", "name": "again", "on": 0.4, "off": 0.4, "levels": 1, "effect_usual": 0, **RAW},
+    {
+        "kind": "order_flow_imbalance_ratio",
+        "window": "500ms",
+        "on": 0.1,
+        "off": 0.1,
+        "effect_usual": 0,
+        "times_usual": 0,
+        **RAW,
+    },
     {"kind": "market_depth_imbalance", "on": 0.1, "off": 0.05, "bps": 50, **RAW},
     {"kind": "microstructure_imbalance", "on": 0.2, "off": 0.1, "times_usual": 0, **RAW},
     {"kind": "supply_demand_imbalance", "on": 0.1, "off": 0.1, "bps": 50, **RAW},
-    {"kind": "aggressive_order_flow", "on": 100, "off": 50, "min_imbalance": 0, **RAW},
+    {"kind": "aggressive_order_flow", "on": 10, "off": 5, "min_imbalance": 0, **RAW},
     {"kind": "sweep", "on": 1, "off": 1, "min_count": 1, "q": 0, "times": 0, "max_age": "1s", **RAW},
     {"kind": "volume_spike", "min_count": 2, "least": 0, "min_buckets": 1, "bucket": 0.2, "min_imbalance": 0, **RAW},
     {"kind": "vwap_deviation", "window": "1s", "on": 0.1, "off": 0.05, **RAW},

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Signals from order flow: its imbalance over depth, its ratio, and what takers do with their notional."""
+"""Signals from order flow: its imbalance at the touch, its ratio to all flow, and what takers press."""
 
 from __future__ import annotations
 
@@ -8,182 +8,125 @@ from math import nan
 from typing import Annotated, ClassVar
 
 import cython
-from cython.cimports.libc.math import fabs
 from msgspec import Struct
 
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.detect.detector import Detector
-    from imbalanced.detect.past import Past, Usual
+    from imbalanced.detect.past import Past
+    from imbalanced.detect.pressure import Effect
     from imbalanced.metrics.metric import Metric
     from imbalanced.metrics.windows import Sums
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.detector import Detector
-    from cython.cimports.imbalanced.detect.past import Past, Usual
+    from cython.cimports.imbalanced.detect.past import Past
+    from cython.cimports.imbalanced.detect.pressure import Effect
     from cython.cimports.imbalanced.metrics.metric import Metric
     from cython.cimports.imbalanced.metrics.windows import Sums
 
 from imbalanced.detect.detector import DetectorOptions
+from imbalanced.detect.pressure import TakerPressure, TouchFlow
 from imbalanced.detect.standardiser import Standardise
 from imbalanced.metrics import lifecycle, metric
-from imbalanced.metrics.flow import MlofiOptions, OfiDepthNormalised, OfiRatio, WindowOptions
+from imbalanced.metrics.flow import OfiRatio, WindowOptions
 from imbalanced.metrics.metric import NS_PER_MS, Grid, shared
 from imbalanced.metrics.trades import HawkesImbalance, HawkesOptions
-from imbalanced.options import Count, Doc, Millis, Millis0, NonNegative, Positive, Share
+from imbalanced.options import Count, Doc, Millis, Millis0, NonNegative, Positive, Range, Share
 
 # As C integers: a Python global costs a lookup and a conversion at every answer.
 VALUE = cython.declare(cython.int, metric.VALUE)
 OPENED = cython.declare(cython.int, lifecycle.OPENED)
 
-
-@cython.cclass
-class Takers(Metric):
-    """Whether takers agree: quotes are free to show and to withdraw, trades are not.
-
-    ``imbalance`` is the signed over the total size of the window, NaN where nobody traded: then nobody disagrees. Those
-    who agree must be ``least`` one-sided, and their net size ``times_usual`` its own usual peak.
-    """
-
-    inputs: ClassVar[str] = "trade clock"
-    imbalance: cython.double
-    _flow: Sums
-    _window_ns: cython.longlong
-    _least: cython.double
-    _usual: Usual
-
-    def __init__(self, least: float, times_usual: float, window_ms: int, grid: Grid) -> None:
-        super().__init__(1)
-        self._usual = Usual(times_usual)
-        self._flow = Sums(2)
-        self._window_ns = window_ms * NS_PER_MS
-        self._least = least
-        self.imbalance = nan
-
-    @cython.ccall
-    def trade(self, px: cython.longlong, size: cython.double, sign: cython.int, t_ns: cython.longlong) -> cython.int:
-        if sign != 0 and size > 0:
-            self._flow.row[0] = size if sign > 0 else 0.0
-            self._flow.row[1] = size if sign < 0 else 0.0
-            self._flow.push(t_ns)
-        return self._look(t_ns)
-
-    @cython.ccall
-    def clock(self, book: Book, t_ns: cython.longlong) -> cython.int:
-        return self._look(t_ns)
-
-    @cython.cfunc
-    def _look(self, t_ns: cython.longlong) -> cython.int:
-        flow: Sums = self._flow
-        flow.evict(t_ns - self._window_ns)
-        self._usual.observe(flow.sums[0] - flow.sums[1], t_ns)
-        self.imbalance = nan
-        if flow.count > 0:
-            self.imbalance = (flow.sums[0] - flow.sums[1]) / (flow.sums[0] + flow.sums[1])
-        self.out[0] = self.imbalance
-        return VALUE
-
-    @cython.cfunc
-    def agree(self, score: cython.double) -> cython.bint:
-        """They do, or there are none. (NaN is neither.)"""
-        if self.imbalance != self.imbalance or self._least == 0:
-            return True
-        if (self.imbalance if score > 0 else -self.imbalance) < self._least:
-            return False
-        return self._usual.passes(self._flow.sums[0] - self._flow.sums[1])
+Scale = Annotated[int, Range(ge=1, le=10)]
 
 
 class OrderFlowImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
     """Predictive life is seconds; z 3 is the 1 to 2 % tail of a clustered series. A deviation of less than a twentieth
-    of the depth of a level is none, however calm it was.
+    of a usual size is none, however calm it was.
     """
 
-    window_ms: Annotated[Millis, Doc("over which flow is summed")] = 3_000
-    times_usual: NonNegative = Decimal("2.1")
-    alone_usual: Annotated[NonNegative, Doc("where takers are not with it: so many times its usual peak; 0: never")] = (
-        Decimal(3)
-    )
-    levels: Annotated[Count, Doc("levels a side whose flow is averaged")] = 5
-    takers_share: Annotated[Share, Doc("so one-sided must the takers be with it when it opens, if there are any")] = (
-        Decimal("0.5")
-    )
-    takers_usual: Annotated[NonNegative, Doc("and their net size so many times its usual peak")] = Decimal("1.75")
-    takers_window_ms: Annotated[Millis, Doc("over which they are looked at")] = 3_000
+    times_usual: NonNegative = Decimal("1.7")
+    window_ms: Annotated[Millis, Doc("the shortest over which flow is summed")] = 2_000
+    scales: Annotated[Scale, Doc("windows it is summed over, each twice as long as the one before")] = 3
+    levels: Annotated[Count, Doc("levels a side whose flow is averaged")] = 1
+    effect_usual: Annotated[
+        NonNegative, Doc("it opens where takers or the mid go with it by so many times their usual peak; 0: anywhere")
+    ] = Decimal("2.2")
     standardise: Standardise = Standardise(min_sd=Decimal("0.05"))
 
 
 @cython.cclass
 class OrderFlowImbalance(Detector):
-    """The z-score of the mean over levels of depth-normalised order flow imbalance.
+    """The z-score of order flow imbalance at the touch, summed at several scales: the largest for its length.
 
-    Flow over depth, so that thresholds mean the same at any hour and on any symbol. Quotes are free to show and to
-    withdraw: it opens where takers are with it, one-sided and of unusual size, or where there are none; else it must be
-    so much more unusual itself (``alone``). Positive: bids were added, asks were taken or cancelled. No value: as
-    ``ofi_depth_normalised``, and before the standardiser is warm. Source: Cont, Cucuringu & Zhang 2023.
+    A side counts at most one usual size a message, so that a wall which comes or goes is one and a flow is many. Sums
+    are over windows of 2, 4 and 8 s and divided by the square root of their length, which makes noise alike on all of
+    them; the largest is the raw value, in usual sizes per square root of a second. Quotes are free to show and to
+    withdraw: it opens only where takers press the same way or the mid goes with it, by an unusual amount (the mid by
+    more than the spread). Positive: bids were added, asks were taken or cancelled. No value: the book is not live or
+    crossed, and before the standardiser is warm. Source: Cont, Kukanov & Stoikov 2014.
     """
 
     Options: ClassVar[type[Struct]] = OrderFlowImbalanceOptions
     family: ClassVar[str] = "flow"
     inputs: ClassVar[str] = "book trade"
     _flow: Metric
-    _levels: cython.Py_ssize_t
-    _alone: cython.double
-    _takers: Takers
+    _effect: Effect
 
     def __init__(self, kind: str, name: str, options: OrderFlowImbalanceOptions, grid: Grid) -> None:
-        self._flow = shared(
-            OfiDepthNormalised, MlofiOptions(levels=options.levels, window_ms=options.window_ms), grid=grid
-        )
-        self._levels = options.levels
-        self._alone = float(options.alone_usual)
-        self._takers = shared(
-            Takers, float(options.takers_share), float(options.takers_usual), options.takers_window_ms, grid=grid
-        )
-        super().__init__(kind, name, options, [self._flow, self._takers], True)
+        self._flow = shared(TouchFlow, options.levels, options.window_ms, options.scales, grid=grid)
+        self._effect = shared(Effect, float(options.effect_usual), options.window_ms, options.scales, grid=grid)
+        super().__init__(kind, name, options, [self._flow, self._effect], True)
 
     @cython.ccall
     def read(self) -> cython.double:
-        total: cython.double = 0.0
-        i: cython.Py_ssize_t
         if self._flow.answered != VALUE:
             return nan
-        for i in range(self._levels):
-            total += self._flow.out[i]
-        return total / self._levels
+        # What only a long window remembers may keep a signal open; it opens none.
+        return self._flow.out[0 if self.lifecycle.state == OPENED else 1]
+
+    @cython.ccall
+    def magnitude(self) -> cython.double:
+        return self._flow.out[1] if self._flow.answered == VALUE else nan
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        alone: cython.bint = (
-            self._alone > 0 and self.usual.times > 0 and fabs(self.raw) >= self._alone * self.usual.peak
-        )
-        if self.lifecycle.state == OPENED or alone or self._takers.agree(score):
+        most: cython.double
+        if self.lifecycle.state == OPENED:
+            self.standardiser.skip()
             return score
-        return self._held_back(score)
-
-    @cython.cfunc
-    def _held_back(self, score: cython.double) -> cython.double:
-        """Below the threshold, whatever it is."""
-        most: cython.double = 0.99 * self.lifecycle.on
+        if score != score or self._effect.seen(score):
+            return score
+        # Below the threshold, whatever it is.
+        most = 0.99 * self.lifecycle.on
         return max(-most, min(most, score))
 
     def evidence(self) -> dict[str, float | None]:
-        return {"ofi_depth_normalised": self.raw, "ofi_z": self.x, "trade_imbalance": self._takers.imbalance}
+        return {
+            "touch_flow": self.raw,
+            "ofi_z": self.x,
+            "taker_pressure": self._effect.out[0],
+            "move": self._effect.out[1],
+        }
 
 
 class OrderFlowImbalanceRatioOptions(DetectorOptions, frozen=True, kw_only=True):
-    """Bounded. It needs activity, or one order would give 1."""
+    """Bounded. It needs activity, or one order would give 1; over some seconds even a one-sided flow has much to and
+    fro in it.
+    """
 
-    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("0.6")
-    off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.3")
+    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("0.4")
+    off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.2")
     min_duration_ms: Millis0 = 300
     update_step: NonNegative = Decimal("0.1")
-    times_usual: NonNegative = Decimal("1.8")
-    window_ms: Annotated[Millis, Doc("over which flow is summed")] = 2_000
-    takers_share: Annotated[Share, Doc("so one-sided must the takers be with it when it opens, if there are any")] = (
-        Decimal("0.5")
-    )
-    takers_usual: Annotated[NonNegative, Doc("and their net size so many times its usual peak")] = Decimal("2.2")
-    takers_window_ms: Annotated[Millis, Doc("over which they are looked at")] = 3_000
+    times_usual: NonNegative = Decimal("1.7")
+    window_ms: Annotated[Millis, Doc("over which the ratio is taken")] = 5_000
+    flow_window_ms: Annotated[Millis, Doc("the shortest over which its size is summed")] = 2_000
+    scales: Annotated[Scale, Doc("windows it is summed over, each twice as long as the one before")] = 3
+    effect_usual: Annotated[
+        NonNegative, Doc("it opens where takers or the mid go with it by so many times their usual peak; 0: anywhere")
+    ] = Decimal("2.2")
     standardise: Standardise = Standardise(by="none")
 
 
@@ -191,27 +134,28 @@ class OrderFlowImbalanceRatioOptions(DetectorOptions, frozen=True, kw_only=True)
 class OrderFlowImbalanceRatio(Detector):
     """Order flow imbalance at the touch over gross flow, in [-1, 1], while the gross flow is at least its own median.
 
-    The median is that of the last ten minutes, sampled once a second; the usual peak is that of the net flow. It opens
-    only where takers are with it, as ``order_flow_imbalance``. Positive: bids were added, asks were taken or cancelled.
-    No value: as ``ofi_ratio``, less flow than usual, or less than half a minute of this book to know what is
-    usual; it does not open before the usual peak is known, a minute. Source: after Cont, Kukanov & Stoikov 2014.
+    The median is that of the last ten minutes, sampled once a second. A ratio says nothing of size: it opens only where
+    the flow is as unusual as ``order_flow_imbalance`` demands, of the same sign, and has the same effect. Positive:
+    bids were added, asks were taken or cancelled. No value: as ``ofi_ratio``, less flow than usual, or less than half a
+    minute of this book to know what is usual; it does not open before the usual peak is known, a minute. Source: after
+    Cont, Kukanov & Stoikov 2014.
     """
 
     Options: ClassVar[type[Struct]] = OrderFlowImbalanceRatioOptions
     family: ClassVar[str] = "flow"
     bounded: ClassVar[bool] = True
-    _ratio: Metric
     inputs: ClassVar[str] = "book trade"
+    _ratio: Metric
+    _flow: Metric
     _gross: Past
-    _takers: Takers
+    _effect: Effect
 
     def __init__(self, kind: str, name: str, options: OrderFlowImbalanceRatioOptions, grid: Grid) -> None:
         self._ratio = shared(OfiRatio, WindowOptions(window_ms=options.window_ms), grid=grid)
+        self._flow = shared(TouchFlow, 1, options.flow_window_ms, options.scales, grid=grid)
         self._gross = Past("0.5", 600, 30, 1_000)
-        self._takers = shared(
-            Takers, float(options.takers_share), float(options.takers_usual), options.takers_window_ms, grid=grid
-        )
-        super().__init__(kind, name, options, [self._ratio, self._takers], True)
+        self._effect = shared(Effect, float(options.effect_usual), options.flow_window_ms, options.scales, grid=grid)
+        super().__init__(kind, name, options, [self._ratio, self._flow, self._effect], True)
 
     @cython.ccall
     def read(self) -> cython.double:
@@ -224,17 +168,24 @@ class OrderFlowImbalanceRatio(Detector):
     @cython.ccall
     def magnitude(self) -> cython.double:
         # In quiet times too, or the usual peak would be that of busy ones.
-        return self._ratio.out[0] * self._ratio.out[1] if self._ratio.answered == VALUE else nan
+        return self._flow.out[1] if self._flow.answered == VALUE else nan
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        most: cython.double = 0.99 * self.lifecycle.on
+        most: cython.double
         if score != score or self.lifecycle.state == OPENED:
             return score
-        # A bounded ratio says nothing of size: before the usual peak is known nothing is unusual.
-        if self._takers.agree(score) and not (self.usual.times > 0 and self.usual.peak != self.usual.peak):
+        if self._is_known(score) and self._effect.seen(score):
             return score
+        most = 0.99 * self.lifecycle.on
         return max(-most, min(most, score))
+
+    @cython.cfunc
+    def _is_known(self, score: cython.double) -> cython.bint:
+        """What is usual is known, and the flow has the sign of the ratio; or nothing unusual is asked for."""
+        if self.usual.times == 0:
+            return True
+        return self.usual.peak == self.usual.peak and self._flow.out[1] * score > 0
 
     @cython.ccall
     def cut(self) -> cython.void:
@@ -244,7 +195,9 @@ class OrderFlowImbalanceRatio(Detector):
     def evidence(self) -> dict[str, float | None]:
         return {
             "ofi_ratio": self.raw,
-            "trade_imbalance": self._takers.imbalance,
+            "touch_flow": self._flow.out[1],
+            "taker_pressure": self._effect.out[0],
+            "move": self._effect.out[1],
             "gross_flow": self._ratio.out[1],
             "median_flow": self._gross.threshold(),
         }
@@ -301,10 +254,11 @@ class TakerFlow(Metric):
 
 
 class AggressiveOrderFlowOptions(DetectorOptions, frozen=True, kw_only=True):
-    """Size and one-sidedness together."""
+    """Number, size and one-sidedness together."""
 
-    times_usual: NonNegative = Decimal(3)
-    window_ms: Annotated[Millis, Doc("over which taker notional is summed")] = 4_000
+    times_usual: NonNegative = Decimal("2.7")
+    window_ms: Annotated[Millis, Doc("the shortest over which takers are summed")] = 2_000
+    scales: Annotated[Scale, Doc("windows they are summed over, each twice as long as the one before")] = 3
     min_imbalance: Annotated[Share, Doc("share of one-sidedness below which there is no score")] = Decimal("0.4")
     slope_window_ms: Annotated[Millis, Doc("over which the slope of the cumulative volume delta is taken")] = 10_000
     agree: Annotated[NonNegative, Doc("what the slope, and the arrival rates, add each if they agree")] = Decimal("0.5")
@@ -312,48 +266,57 @@ class AggressiveOrderFlowOptions(DetectorOptions, frozen=True, kw_only=True):
 
 @cython.cclass
 class AggressiveOrderFlow(Detector):
-    """The z-score of signed taker notional, while takers are one-sided enough; otherwise the score is 0.
+    """The z-score of what takers press at several scales, while they are one-sided enough; otherwise the score is 0.
 
-    A slope of the cumulative volume delta of the same sign adds ``agree`` to its size, arrival rates of takers
-    (``hawkes_imbalance``) of the same sign once more. Positive: buyers are the aggressors. No value: before the
-    standardiser is warm. Source: Silantyev 2019 (trade flow); Bacry, Mastromatteo & Muzy 2015 (arrivals excite each
-    other).
+    A taker counts the square root of its notional, as the price answers to it: many of one side are a flow, one huge
+    order is not. Sums are over windows of 2, 4 and 8 s and divided by the square root of their length, which makes
+    noise alike on all of them; the largest is the raw value. A slope of the cumulative volume delta of the same sign
+    adds ``agree`` to its size, arrival rates of takers (``hawkes_imbalance``) of the same sign once more. Positive:
+    buyers are the aggressors. No value: before the standardiser is warm. Source: Silantyev 2019 (trade flow);
+    Bouchaud, Farmer & Lillo 2009 (concave impact); Bacry, Mastromatteo & Muzy 2015 (arrivals excite each other).
     """
 
     Options: ClassVar[type[Struct]] = AggressiveOrderFlowOptions
     inputs: ClassVar[str] = "trade"
     family: ClassVar[str] = "flow"
+    _pressure: Metric
     _flow: Metric
     _arrivals: Metric
     _least: cython.double
     _agree: cython.double
 
     def __init__(self, kind: str, name: str, options: AggressiveOrderFlowOptions, grid: Grid) -> None:
+        self._pressure = shared(TakerPressure, options.window_ms, options.scales, grid=grid)
         self._flow = shared(TakerFlow, options.window_ms, options.slope_window_ms, grid=grid)
         self._arrivals = shared(HawkesImbalance, HawkesOptions(), grid=grid)
         self._least = float(options.min_imbalance)
         self._agree = float(options.agree)
-        super().__init__(kind, name, options, [self._flow, self._arrivals], False)
+        super().__init__(kind, name, options, [self._pressure, self._flow, self._arrivals], False)
 
     @cython.ccall
     def read(self) -> cython.double:
-        if self._flow.answered != VALUE:
+        if self._pressure.answered != VALUE:
             return nan
-        return self._flow.out[0]
+        # What only a long window remembers may keep a signal open; it opens none.
+        return self._pressure.out[0 if self.lifecycle.state == OPENED else 2]
+
+    @cython.ccall
+    def magnitude(self) -> cython.double:
+        return self._pressure.out[2] if self._pressure.answered == VALUE else nan
 
     @cython.cfunc
-    def _imbalance(self) -> cython.double:
-        if self._flow.out[1] > 0:
-            return self._flow.out[0] / self._flow.out[1]
-        return 0.0
+    def _share(self) -> cython.double:
+        return self._pressure.out[1 if self.lifecycle.state == OPENED else 3]
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
         side: cython.double = 1.0 if score > 0 else -1.0
+        if self.lifecycle.state == OPENED:
+            self.standardiser.skip()
         if score != score:
             return score
         # The score must lean the way the takers do: below the mean is not the same as selling.
-        if self._imbalance() * side < self._least:
+        if self._share() * side < self._least:
             return 0.0
         if self._flow.out[2] * side > 0:
             score += side * self._agree
@@ -363,8 +326,9 @@ class AggressiveOrderFlow(Detector):
 
     def evidence(self) -> dict[str, float | None]:
         return {
-            "signed_notional": self.raw,
-            "trade_imbalance": self._imbalance(),
+            "taker_pressure": self.raw,
+            "taker_share": self._share(),
+            "signed_notional": self._flow.out[0],
             "cvd_change": self._flow.out[2],
             "hawkes_imbalance": self._arrivals.out[2],
         }

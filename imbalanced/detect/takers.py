@@ -34,6 +34,8 @@ from imbalanced.options import Doc, Millis, Millis0, NonNegative, Positive, Rang
 # As C integers: a Python global costs a lookup and a conversion at every answer.
 VALUE = cython.declare(cython.int, metric.VALUE)
 OPENED = cython.declare(cython.int, lifecycle.OPENED)
+CLOSE = cython.declare(cython.int, lifecycle.CLOSE)
+REVERSED = cython.declare(cython.int, lifecycle.REVERSED)
 
 LATER = cython.declare(cython.longlong, 4_000_000_000_000_000_000)
 
@@ -46,7 +48,7 @@ class SweepSignalOptions(DetectorOptions, frozen=True, kw_only=True):
     on: Annotated[Positive, Doc("open at so many prices")] = Decimal(3)
     min_duration_ms: Millis0 = 0
     cooldown_ms: Millis0 = 1_000
-    max_age_ms: Millis = 5_000
+    max_age_ms: Millis = 2_000
     update_step: NonNegative = Decimal(1)
     gap_ms: Annotated[Millis0, Doc("all trades of one taker lie within this time of the first")] = 1
     q: Annotated[Share, Doc("quantile of the notional of all takers that it must reach")] = Decimal("0.95")
@@ -105,6 +107,14 @@ class SweepSignal(Detector):
         self._levels = nan
         # Fewer prices are no sweep, and no reason to end one that is told.
         return levels if fabs(levels) >= self.lifecycle.on else nan
+
+    @cython.ccall
+    def step(self, t_ns: cython.longlong) -> cython.int:
+        said: cython.int = Detector.step(self, t_ns)
+        if said == CLOSE and self.lifecycle.reason == REVERSED:
+            # What ended the other one is a sweep itself: told with the next event.
+            self._levels = self.x
+        return said
 
     @cython.ccall
     def clock(self, t_ns: cython.longlong) -> cython.int:

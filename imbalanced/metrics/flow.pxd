@@ -1,4 +1,6 @@
 cimport cython
+from imbalanced.book cimport Book, Ladder
+from imbalanced.metrics.metric cimport Metric
 
 @cython.final
 cdef class FlowWindow:
@@ -21,3 +23,15 @@ cdef class FlowWindow:
     cdef double cell(self, long long number, Py_ssize_t k)
     cdef void amend(self, long long number, Py_ssize_t k, double x)
     cdef void clear(self)
+
+cdef class Flow(Metric):
+    cdef Py_ssize_t _levels
+    cdef FlowWindow _window
+    cdef long long _window_ns
+    cdef bint _anchored
+    cdef long long[::1] _key
+    cdef double[::1] _size
+    cdef double _scaled(self, double size)
+    cdef double _step(self, Ladder ladder, Py_ssize_t rank, Py_ssize_t slot)
+    cdef void _enter(self, Book book)
+    cdef int _value(self)

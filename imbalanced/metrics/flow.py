@@ -158,13 +158,6 @@ class Flow(Metric):
     Subclasses say what a message enters into the window (``_enter``) and what the window answers (``_value``).
     """
 
-    _levels: cython.Py_ssize_t
-    _window: FlowWindow
-    _window_ns: cython.longlong
-    _anchored: cython.bint
-    _key: cython.longlong[::1]
-    _size: cython.double[::1]
-
     def __init__(self, width: int, levels: int, columns: int, window_ms: int) -> None:
         super().__init__(width)
         self._levels = levels

@@ -99,7 +99,7 @@ def test_a_lost_book_ends_it_and_what_it_was_measured_against() -> None:
     assert one.standardiser.seen == 0
     assert isnan(one.raw)
     assert isnan(one.x)
-    assert evidence(one)["ofi_depth_normalised"] is None
+    assert evidence(one)["touch_flow"] is None
 
 
 def test_what_rests_on_trades_keeps_its_yardstick_when_a_book_is_lost() -> None:
@@ -123,17 +123,18 @@ def test_a_score_must_lean_the_way_the_takers_do() -> None:
     )
     (one,) = desk.detectors
     desk.book_replaced(book(), T, T)
-    desk.trade(10_000_000_000, 8.0, 1, T, T)
-    desk.trade(10_000_000_000, 2.0, -1, T + 1, T + 1)
-    assert one.evidence()["signed_notional"] == 600.0
-    assert one.evidence()["trade_imbalance"] == 0.6
+    desk.trade(10_000_000_000, 9.0, 1, T, T)
+    desk.trade(10_000_000_000, 1.0, -1, T + 1, T + 1)
+    assert one.evidence()["signed_notional"] == 800.0
+    assert one.evidence()["taker_share"] == pytest.approx(0.5), "30 to 10: square roots of notional"
+    assert one.evidence()["taker_pressure"] == pytest.approx(20 / 2**0.5)
     assert one.shape(5.0) == 5.0
     assert one.shape(-5.0) == 0.0, "below the mean is not the same as selling"
     assert isnan(one.shape(nan))
     desk.trade(10_000_000_000, 3.0, -1, T + 2, T + 2)
-    assert one.shape(5.0) == 0.0, "3 of 13 is not one-sided"
+    assert one.shape(5.0) == 0.0, "30 to 20 is not one-sided"
     desk.trade(10_000_000_000, 30.0, 0, T + 3, T + 3)
-    assert one.evidence()["trade_imbalance"] == pytest.approx(3 / 13), "a trade of no known side counts for none"
+    assert one.evidence()["taker_share"] == pytest.approx(1 / 5), "a trade of no known side counts for none"
 
 
 def test_options_of_one_instrument() -> None:

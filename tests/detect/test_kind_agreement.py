@@ -18,7 +18,7 @@ FLOW = {
     "kind": "order_flow_imbalance",
     "levels": 1,
     "standardise": QUICK,
-    "takers_share": 0,
+    "effect_usual": 0,
     "times_usual": 0,
     "name": "flow",
 }
@@ -35,7 +35,7 @@ def part(hand: Hand, name: str) -> Detector:
 
 def test_a_z_enters_as_it_is_and_others_on_its_scale() -> None:
     hand = composite(FLOW, DEPTH, weights={"flow": 1, "gone": 1})
-    steady(hand.image(BIDS, ASKS), 8)
+    steady(hand.image(BIDS, ASKS), 8).take()
     hand.wait(0.1).change({99.9: 4.0}, {100.1: 0.3, 100.2: 0.3})
     flow, gone = part(hand, "flow"), part(hand, "gone")
     z = [max(-4, min(4, flow.x)), max(-4, min(4, gone.x * 3 / 0.5))]

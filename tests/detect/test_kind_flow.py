@@ -13,7 +13,7 @@ QUICK = {"half_life": "5s", "min_count": 20}
 
 
 def ofi(**more: object) -> Hand:
-    hand = Hand({"kind": "order_flow_imbalance", "levels": 1, "standardise": QUICK, **NOW, **more})
+    hand = Hand({"kind": "order_flow_imbalance", "standardise": QUICK, **NOW, **more})
     return steady(hand.image(BIDS, ASKS), 20)
 
 
@@ -27,56 +27,109 @@ def lumpy(hand: Hand, seconds: int, size: float) -> Hand:
     return hand
 
 
-def test_bids_that_come_and_asks_that_go_are_buy_pressure() -> None:
-    hand = ofi().buy(1.0).wait(0.1).change({99.9: 30.0}, {100.1: 0.0})
+def climbing(hand: Hand, steps: int, size: float = 1.0) -> Hand:
+    """Makers raise both sides a tick each 200 ms, without a trade."""
+    for i in range(1, steps + 1):
+        old, new = round(100.0 + i / 10, 1), round(100.1 + i / 10, 1)
+        hand.wait(0.2).change({round(99.9 + i / 10, 1): size}, {old: 0.0, new: size, round(new + 0.1, 1): size})
+    return hand
+
+
+def falling(hand: Hand, steps: int) -> Hand:
+    """The mirror image of it."""
+    for i in range(1, steps + 1):
+        old, new = round(100.0 - i / 10, 1), round(99.9 - i / 10, 1)
+        hand.wait(0.2).change({old: 0.0, new: 1.0, round(new - 0.1, 1): 1.0}, {round(100.1 - i / 10, 1): 1.0})
+    return hand
+
+
+def buyers(hand: Hand, count: int, size: float = 1.0) -> Hand:
+    """Buyers, and the bid grows behind them."""
+    for _ in range(count):
+        hand.wait(0.1).buy(size).change({99.9: hand.book.bids.size_of(0) + 1.0})
+    return hand
+
+
+def test_quotes_that_move_the_price_are_believed_without_a_taker() -> None:
+    hand = climbing(ofi(), 10)
     assert hand.take() == ["open buy"]
     told = hand.one.evidence()
-    assert told["ofi_depth_normalised"] == hand.one.raw > 0
-    assert 0.5 < told["trade_imbalance"] <= 1  # type: ignore[operator]
-    assert ofi().sell(1.0).wait(0.1).change({99.9: 0.0}, {100.1: 30.0}).take() == ["open sell"]
+    assert told["touch_flow"] == hand.one.raw > 0
+    assert told["move"] > 0  # type: ignore[operator]
+    assert told["ofi_z"] == hand.one.x
+    assert falling(ofi(), 10).take() == ["open sell"]
 
 
-def test_quotes_without_takers_are_believed_and_against_them_are_not() -> None:
-    assert ofi().wait(4).clock().wait(0.1).change({99.9: 30.0}).take() == ["open buy"], (
-        "nobody traded, nobody disagrees"
-    )
-    assert ofi().sell(1.0).wait(0.1).change({99.9: 30.0}).take() == []
-    assert ofi(takers_share=0).sell(1.0).wait(0.1).change({99.9: 30.0}).take() == ["open buy"]
+def test_a_flow_without_an_effect_opens_nothing() -> None:
+    for asked, told in ((2.2, []), (0, ["open buy"])):
+        hand = steady(ofi(effect_usual=asked), 70)
+        hand.take()
+        for _ in range(20):
+            hand.wait(0.1).change({99.9: hand.book.bids.size_of(0) + 1.0})
+        assert hand.one.magnitude() > 5 * hand.one.usual.peak > 0
+        assert hand.take() == told, "sizes are free to show"
 
 
-def test_takers_must_be_of_unusual_size() -> None:
+def test_takers_who_press_the_same_way_are_an_effect_too() -> None:
+    hand = buyers(ofi(), 20)
+    assert hand.take() == ["open buy"]
+    assert hand.one.evidence()["taker_pressure"] > 0  # type: ignore[operator]
     hand = lumpy(ofi(), 320, 5.0)
     hand.take()
-    assert hand.buy(0.5).wait(0.1).change({99.9: 60.0}).take() == [], "one-sided, and nothing of a size here"
-    hand = lumpy(ofi(alone_usual=0), 320, 5.0)
-    hand.take()
-    assert hand.buy(0.5).wait(0.1).change({99.9: 900.0}).take() == [], "nor where quotes are never believed alone"
+    assert buyers(hand, 20, 0.001).take() == [], "nothing of a size here"
     hand = lumpy(ofi(), 320, 5.0)
     hand.take()
-    assert hand.buy(0.5).wait(0.1).change({99.9: 900.0}).take() == ["open buy"], "quotes can be unusual enough alone"
-    hand = lumpy(ofi(), 320, 5.0)
-    hand.take()
-    assert hand.buy(30.0).wait(0.1).change({99.9: 90.0}).take() == ["open buy"]
+    assert buyers(hand, 20, 5.0).take() == ["open buy"]
+
+
+def test_walls_that_come_and_go_at_the_touch_or_behind_it_are_no_flow() -> None:
+    hand = ofi(times_usual=0)
+    for i in range(40):
+        hand.wait(0.1).change({99.8: 500.0 if i % 10 < 5 else 1.0})
+    assert hand.take() == []
+    hand = ofi(times_usual=0, effect_usual=0)
+    hand.wait(0.1).change({99.9: 900.0})
+    assert hand.one.raw <= 1.5, "one message"
+
+
+def test_what_a_long_window_remembers_keeps_a_signal_and_opens_none() -> None:
+    hand = climbing(ofi(), 20)
+    assert hand.take() == ["open buy"]
+    hand.wait(2.5).clock()
+    assert hand.take() == [], "it is still remembered"
+    assert hand.one.raw > 0
+    assert hand.one.magnitude() == 0.0, "and nothing goes on"
+    hand.wait(8).clock()
+    assert hand.take() == ["close buy"]
+
+
+def test_while_it_is_open_nothing_is_learned() -> None:
+    hand = climbing(ofi(), 10)
+    seen = hand.one.standardiser.seen
+    for i in range(10):
+        hand.wait(0.1).change({99.0: 1.0 + i % 2})
+    assert hand.one.lifecycle.state == 2
+    assert hand.one.standardiser.seen == seen
 
 
 def test_what_is_usual_here_opens_nothing() -> None:
-    loose = {"levels": 1, "on": 0.5, "off": 0.2, "takers_share": 0, "cooldown": "0ms", "standardise": QUICK, **NOW}
+    loose = {"on": 0.5, "off": 0.2, "effect_usual": 0, "cooldown": "0ms", "standardise": QUICK, **NOW}
     hand = Hand({"kind": "order_flow_imbalance", **loose}).image(BIDS, ASKS)
     assert any("open" in said for said in lumpy(hand, 40, 5.0).take()), "half a deviation is often there"
     lumpy(hand, 400, 5.0).take()
     assert not any("open" in said for said in lumpy(hand, 40, 5.0).take()), "and never twice the usual peak"
-    assert hand.one.usual.peak > 1
+    assert hand.one.usual.peak > 0.5
 
 
 def test_raw_thresholds_ask_for_no_peak() -> None:
-    raw = {"levels": 1, "on": 0.5, "off": 0, "takers_share": 0, "cooldown": "0ms", "standardise": {"by": "none"}, **NOW}
+    raw = {"on": 0.5, "off": 0, "effect_usual": 0, "cooldown": "0ms", "standardise": {"by": "none"}, **NOW}
     hand = Hand({"kind": "order_flow_imbalance", **raw}).image(BIDS, ASKS)
     lumpy(hand, 400, 5.0).take()
     assert any("open" in said for said in lumpy(hand, 40, 5.0).take())
 
 
 def test_a_ratio_needs_more_flow_than_usual() -> None:
-    hand = Hand({"kind": "order_flow_imbalance_ratio", "times_usual": 0, "takers_share": 0, **NOW})
+    hand = Hand({"kind": "order_flow_imbalance_ratio", "window": "2s", "times_usual": 0, "effect_usual": 0, **NOW})
     hand.image(BIDS, ASKS)
     assert hand.wait(0.1).change({99.9: 9.0}).take() == [], "what is usual is not known yet"
     steady(hand, 60).take()
@@ -89,19 +142,31 @@ def test_a_ratio_needs_more_flow_than_usual() -> None:
 
 
 def test_a_ratio_needs_an_unusual_size_and_a_minute_to_know_it() -> None:
-    ratio = {"kind": "order_flow_imbalance_ratio", "takers_share": 0, **NOW}
-    hand = steady(Hand(ratio).image(BIDS, ASKS), 40)
-    hand.take()
-    assert hand.wait(0.1).change({99.9: 90.0}).take() == [], "nobody knows yet what is usual"
+    ratio = {"kind": "order_flow_imbalance_ratio", "effect_usual": 0, **NOW}
+    hand = climbing(steady(Hand(ratio).image(BIDS, ASKS), 40), 20)
     assert hand.one.raw > 0.9
+    assert hand.take() == [], "nobody knows yet what is usual"
+    hand = lumpy(Hand(ratio).image(BIDS, ASKS), 320, 5.0)
+    hand.take()
+    hand.wait(6).change({99.9: 90.0})
+    assert hand.one.raw > 0.9
+    assert hand.take() == [], "one order is not much of a flow"
+    assert climbing(hand, 20).take() == ["open buy"]
+
+
+def test_a_ratio_needs_an_effect() -> None:
+    ratio = {"kind": "order_flow_imbalance_ratio", **NOW}
     hand = steady(Hand(ratio).image(BIDS, ASKS), 120)
     hand.take()
-    assert hand.wait(3).change({99.9: 1.0 + hand.one.usual.peak * 1.5}).take() == []
-    assert hand.wait(3).change({99.9: 90.0}).take() == ["open buy"]
+    for _ in range(20):
+        hand.wait(0.1).change({99.9: hand.book.bids.size_of(0) + 1.0})
+    assert hand.one.raw > hand.one.lifecycle.on
+    assert hand.take() == [], "sizes are free to show"
+    assert climbing(hand, 20).take() == ["open buy"]
 
 
 def test_a_ratio_remembers_no_flow_of_a_lost_book() -> None:
-    hand = Hand({"kind": "order_flow_imbalance_ratio", "times_usual": 0, "takers_share": 0, **NOW})
+    hand = Hand({"kind": "order_flow_imbalance_ratio", "times_usual": 0, "effect_usual": 0, **NOW})
     steady(hand.image(BIDS, ASKS), 60).lost().take()
     hand.wait(1).image(BIDS, ASKS).wait(0.1).change({99.9: 9.0})
     assert isnan(hand.one.raw)
@@ -136,12 +201,31 @@ def test_size_on_both_sides_is_no_side() -> None:
 def test_takers_are_judged_by_their_usual_peak() -> None:
     hand = lumpy(takers(times_usual=3), 400, 2.0)
     hand.take()
-    assert hand.one.usual.peak == pytest.approx(200, rel=0.01)
-    hand.wait(3).clock().wait(0.1).buy(5.0)
+    assert hand.one.usual.peak == pytest.approx((200 / 2) ** 0.5, rel=0.01), "one taker of 2 within two seconds"
+    hand.wait(9).clock().wait(0.1).buy(12.0)
     assert hand.one.x > hand.one.lifecycle.on
-    assert hand.take() == [], "2.5 times the usual"
-    hand.buy(2.0)
-    assert hand.take() == ["open buy"]
+    assert hand.take() == [], "six times the size is 2.4 times the pressure"
+    assert hand.wait(0.1).buy(2.0).take() == ["open buy"]
+
+
+def test_takers_over_many_seconds_count_though_no_moment_of_them_is_unusual() -> None:
+    hand = lumpy(takers(times_usual=2.5, standardise={"half_life": "60s", "min_count": 20}), 400, 2.0)
+    hand.wait(9).clock().take()
+    for _ in range(5):
+        assert hand.wait(1.1).buy(1.5).take() == [], "two of them within two seconds, four within four"
+    assert hand.wait(1.1).buy(1.5).take() == ["open buy"], "six within eight"
+    told = hand.one.evidence()
+    assert told["taker_share"] == 1.0
+    assert told["taker_pressure"] == hand.one.raw
+
+
+def test_one_huge_taker_is_no_aggressive_flow() -> None:
+    for size, count, told in ((16.0, 1, []), (1.6, 10, ["open buy"])):
+        hand = lumpy(takers(times_usual=3), 400, 2.0)
+        hand.wait(9).clock().take()
+        for _ in range(count):
+            hand.wait(0.05).buy(size)
+        assert hand.take() == told
 
 
 def test_a_score_that_fell_while_nobody_traded_did_not_hold() -> None:

@@ -52,17 +52,22 @@ def test_two_prices_a_small_size_and_few_takers_are_no_sweep() -> None:
 
 def test_a_sweep_ends_by_age_or_by_the_other_side_and_by_nothing_else() -> None:
     hand = through(market(Hand(SWEEP))).wait(0.05).change({99.9: 2.0})
-    for _ in range(40):
+    for _ in range(15):
         hand.wait(0.1).change({99.9: 2.0}).buy(0.01).clock()
     assert hand.take() == ["open buy"]
-    for _ in range(15):
+    for _ in range(10):
         hand.wait(0.1).clock()
     assert hand.take() == ["close buy"]
+
+
+def test_a_sweep_that_ends_another_is_told_itself() -> None:
     hand = through(market(Hand(SWEEP))).wait(0.05).change({99.9: 2.0}).wait(0.1)
     for price in (99.9, 99.8, 99.7):
         hand.sell(5.0, price)
     assert hand.wait(0.1).change({99.9: 3.0}).take() == ["open buy", "close buy"]
     assert hand.one.lifecycle.reason == 2
+    assert hand.wait(0.1).change({99.9: 2.0}).take() == ["open sell"]
+    assert hand.wait(0.1).change({99.9: 3.0}).take() == [], "once"
 
 
 def test_a_lost_book_ends_it_and_what_ended_meanwhile_is_not_told_later() -> None:
