@@ -58,12 +58,12 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 # Two or three losses per book in ten minutes of thirty frames a second, those of whole sockets included: more than five
 # would meet the daemon's own cool-down, which is there for a venue that is broken, and measure that.
 TROUBLES: tuple[dict[str, object], ...] = (
-    {"fault": "drop", "probability": 0.00006},
+    {"fault": "drop", "probability": 0.00003},
     {"fault": "duplicate", "probability": 0.001},
     {"fault": "reorder", "probability": 0.00002},
-    {"fault": "garbage", "probability": 0.000004},
+    {"fault": "garbage", "probability": 0.000002},
     {"fault": "delay", "probability": 0.0005, "by": "150ms"},
-    {"fault": "close", "every": 200_000, "code": 1006},
+    {"fault": "close", "every": 400_000, "code": 1006},
     {"fault": "stale_snapshot", "probability": 0.2},
     {"fault": "http", "probability": 0.05, "status": 503},
 )

@@ -426,7 +426,7 @@ class Sums:
         return "".join(told)
 
 
-@lru_cache(maxsize=65_536)  # of twenty levels one or two are new
+@lru_cache(maxsize=4_096)  # of twenty levels one or two are new
 def _level_digits(px: int, size: float, shift: int, of_size: int) -> str:
     """Price and size of a level without their points; ``shift`` decimals more of the price than it has."""
     return f"{_shifted(px, shift)}{round(size * 10**of_size)}"

@@ -58,7 +58,7 @@ def optional(number: str) -> float | None:
     return value
 
 
-@lru_cache(maxsize=65_536)  # a checksum asks for the same fifty numbers again and again
+@lru_cache(maxsize=4_096)  # a checksum asks for the same fifty numbers again and again
 def js_number(value: float) -> str:
     """A number as JavaScript writes it (ECMA-262, Number::toString): ``100``, ``0.000001``, ``2.5e-7``, ``1e+21``."""
     written = repr(value).removesuffix(".0")
