@@ -11,10 +11,10 @@ import cython
 from msgspec import Struct, field
 
 if not cython.compiled:
-    from imbalanced.detect.detector import Detector
+    from imbalanced.detect.detector import Detector, held_until_known
     from imbalanced.metrics.composite import Composite
 else:
-    from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.detect.detector import Detector, held_until_known
     from cython.cimports.imbalanced.metrics.composite import Composite
 
 from imbalanced.detect import detector
@@ -152,12 +152,7 @@ class CompositeSignal(Detector):
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        most: cython.double = 0.99 * self.lifecycle.on
-        known: cython.bint = not self.usual.times > 0 or self.usual.peak == self.usual.peak
-        if known or score != score or self.lifecycle.state == OPENED:
-            return score
-        # Nobody knows yet what is usual.
-        return max(-most, min(most, score))
+        return held_until_known(self, score)
 
     def evidence(self) -> dict[str, float | None]:
         told: dict[str, float | None] = {one.name: self._blend.z[i] for i, one in enumerate(self._parts)}

@@ -13,7 +13,7 @@ from msgspec import Struct, field
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.detect.across import Post
-    from imbalanced.detect.detector import Detector
+    from imbalanced.detect.detector import Detector, held_until_known
     from imbalanced.detect.past import Past
     from imbalanced.detect.standing import Standing
     from imbalanced.metrics.across import Depths
@@ -22,7 +22,7 @@ if not cython.compiled:
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.across import Post
-    from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.detect.detector import Detector, held_until_known
     from cython.cimports.imbalanced.detect.past import Past
     from cython.cimports.imbalanced.detect.standing import Standing
     from cython.cimports.imbalanced.metrics.across import Depths
@@ -257,12 +257,7 @@ class BookExhaustion(Detector):
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        most: cython.double = 0.99 * self.lifecycle.on
-        known: cython.bint = not self.usual.times > 0 or self.usual.peak == self.usual.peak
-        if known or score != score or self.lifecycle.state == OPENED:
-            return score
-        # Nobody knows yet what is usual.
-        return max(-most, min(most, score))
+        return held_until_known(self, score)
 
     def evidence(self) -> dict[str, float | None]:
         known = self._depth.answered == VALUE

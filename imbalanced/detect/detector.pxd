@@ -32,3 +32,6 @@ cdef class Detector:
     cpdef int clock(self, long long t_ns)
     cpdef int invalid(self, long long t_ns)
     cpdef void cut(self)
+
+cdef double held_below(double score, double on)
+cdef double held_until_known(Detector one, double score)

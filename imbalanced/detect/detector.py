@@ -238,6 +238,22 @@ class Detector:
             self.usual.clear()
 
 
+@cython.cfunc
+def held_below(score: cython.double, on: cython.double) -> cython.double:
+    """A score that may not open: just below the threshold, whatever it is."""
+    most: cython.double = 0.99 * on
+    return max(-most, min(most, score))
+
+
+@cython.cfunc
+def held_until_known(one: Detector, score: cython.double) -> cython.double:
+    """The same while nobody knows yet what is usual, for kinds that must exceed it."""
+    known: cython.bint = not one.usual.times > 0 or one.usual.peak == one.usual.peak
+    if known or score != score or one.lifecycle.state == OPENED:
+        return score
+    return held_below(score, one.lifecycle.on)
+
+
 def _by_hand(options: DetectorOptions) -> bool:
     """Whether thresholds are of the raw value of a kind that has a standardiser: who sets those knows what is usual."""
     return options.standardise.by == "none" and _usual(type(options)).by != "none"

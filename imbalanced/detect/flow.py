@@ -12,14 +12,14 @@ from msgspec import Struct
 
 if not cython.compiled:
     from imbalanced.book import Book
-    from imbalanced.detect.detector import Detector
+    from imbalanced.detect.detector import Detector, held_below
     from imbalanced.detect.past import Past
     from imbalanced.detect.pressure import Effect
     from imbalanced.metrics.metric import Metric
     from imbalanced.metrics.windows import Sums
 else:
     from cython.cimports.imbalanced.book import Book
-    from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.detect.detector import Detector, held_below
     from cython.cimports.imbalanced.detect.past import Past
     from cython.cimports.imbalanced.detect.pressure import Effect
     from cython.cimports.imbalanced.metrics.metric import Metric
@@ -92,15 +92,12 @@ class OrderFlowImbalance(Detector):
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        most: cython.double
         if self.lifecycle.state == OPENED:
             self.standardiser.skip()
             return score
         if score != score or self._effect.seen(score):
             return score
-        # Below the threshold, whatever it is.
-        most = 0.99 * self.lifecycle.on
-        return max(-most, min(most, score))
+        return held_below(score, self.lifecycle.on)
 
     def evidence(self) -> dict[str, float | None]:
         return {
@@ -172,13 +169,11 @@ class OrderFlowImbalanceRatio(Detector):
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        most: cython.double
         if score != score or self.lifecycle.state == OPENED:
             return score
         if self._is_known(score) and self._effect.seen(score):
             return score
-        most = 0.99 * self.lifecycle.on
-        return max(-most, min(most, score))
+        return held_below(score, self.lifecycle.on)
 
     @cython.cfunc
     def _is_known(self, score: cython.double) -> cython.bint:

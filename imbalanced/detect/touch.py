@@ -15,13 +15,13 @@ from msgspec import Struct
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.detect.cohorts import Cohorts
-    from imbalanced.detect.detector import Detector
+    from imbalanced.detect.detector import Detector, held_below
     from imbalanced.detect.past import Mean, TickSize, Usual
     from imbalanced.metrics.metric import Metric
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.cohorts import Cohorts
-    from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.detect.detector import Detector, held_below
     from cython.cimports.imbalanced.detect.past import Mean, TickSize, Usual
     from cython.cimports.imbalanced.metrics.metric import Metric
 
@@ -247,7 +247,6 @@ class MicrostructureImbalance(Detector):
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        most: cython.double = 0.99 * self.lifecycle.on
         share: cython.double = STAYS if self.lifecycle.state == ARMED else 1.0
         if score != score or self.lifecycle.state == OPENED or not self.usual.times > 0:
             return score
@@ -259,7 +258,7 @@ class MicrostructureImbalance(Detector):
             and self._usual_odds.passes(self._leans, share)
         ):
             return score
-        return max(-most, min(most, score))
+        return held_below(score, self.lifecycle.on)
 
     def evidence(self) -> dict[str, float | None]:
         known = self._touch.answered == VALUE

@@ -13,13 +13,13 @@ from msgspec import Struct
 
 if not cython.compiled:
     from imbalanced.book import Book
-    from imbalanced.detect.detector import Detector
+    from imbalanced.detect.detector import Detector, held_until_known
     from imbalanced.detect.past import TickSize
     from imbalanced.metrics.metric import Metric
     from imbalanced.metrics.statistics import RollingQuantile
 else:
     from cython.cimports.imbalanced.book import Book
-    from cython.cimports.imbalanced.detect.detector import Detector
+    from cython.cimports.imbalanced.detect.detector import Detector, held_until_known
     from cython.cimports.imbalanced.detect.past import TickSize
     from cython.cimports.imbalanced.metrics.metric import Metric
     from cython.cimports.imbalanced.metrics.statistics import RollingQuantile
@@ -339,12 +339,7 @@ class FlowToxicity(Detector):
 
     @cython.ccall
     def shape(self, score: cython.double) -> cython.double:
-        most: cython.double = 0.99 * self.lifecycle.on
-        known: cython.bint = not self.usual.times > 0 or self.usual.peak == self.usual.peak
-        if known or score != score or self.lifecycle.state == OPENED:
-            return score
-        # Nobody knows yet what is usual.
-        return max(-most, min(most, score))
+        return held_until_known(self, score)
 
     def evidence(self) -> dict[str, float | None]:
         return {"vpin": self._vpin.out[0], "signed": self._vpin.out[1]}
