@@ -39,6 +39,8 @@ S = 1_000_000_000
 
 # So long an image that was asked for may take, and so long a book waits for the diffs that should come before it.
 IMAGE_TIMEOUT_NS, PATIENCE_NS = 30 * S, S
+# Of the diffs that come while a book cools down, so many are enough for an image that a cache of the venue holds back.
+KEPT_WAITING = 500
 
 LOSSES = {
     sync.GAP: GapKind.SEQUENCE_GAP,
@@ -171,6 +173,8 @@ class Books:
             self.speaks(lane, frame, events)
         if outcome == sync.BUFFERED:
             lane.enter(Cause.HEARD)
+            if frame.recv_ns < lane.wanted_ns:  # the image will be asked for later, and be newer than most of these
+                lane.sync.keep(KEPT_WAITING)
             self.want_image(lane, frame.recv_ns)
         elif outcome != sync.IGNORED:
             if outcome in BROKEN_CHAIN and lane.valid:

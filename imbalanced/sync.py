@@ -197,6 +197,13 @@ class BookSync:
         self.last_id = diff.last_id
         return BUFFERED
 
+    def keep(self, most: int) -> None:
+        """Of the buffer only about the newest ``most``: what came long before an image is asked for is never older
+        than it.
+        """
+        if len(self.buffer) >= 2 * most:
+            del self.buffer[:-most]
+
     @cython.cfunc
     def _join(self, diff: Diff) -> cython.int:
         """The first diff after an image that was newer than all diffs before it."""

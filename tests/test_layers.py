@@ -45,6 +45,7 @@ ORDER = (
     "rulings",
     "session",
     "crosscheck",
+    "metrics.windows",
     "metrics.metric",
     "metrics.*",
     "metrics",

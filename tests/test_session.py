@@ -9,9 +9,10 @@ import pytest
 from conversation import ASKS, BIDS, Conversation, diff_text, trade_text
 from toy_venue import ToyCodec
 
-from imbalanced.books import IMAGE_TIMEOUT_NS, S
+from imbalanced.books import IMAGE_TIMEOUT_NS, KEPT_WAITING, S
 from imbalanced.events import BookReplaced, Frame, Trade
 from imbalanced.jsontext import status_json
+from imbalanced.lane import RESYNCS_MAX
 from imbalanced.rotation import ROTATE_AT, SOONER
 from imbalanced.sinks.meters import Meters
 from imbalanced.venues.codec import Chain, CodecError, Send, Source
@@ -731,3 +732,27 @@ def test_a_venue_that_says_first_where_to_connect() -> None:
     assert said.asked() == ["Open 1"]
     said.open()
     assert codec.lives == 1
+
+
+def test_a_book_that_cools_down_does_not_hoard_the_diffs_that_come_meanwhile() -> None:
+    said = Conversation().live(10)
+    seq = 11
+    for _ in range(RESYNCS_MAX + 1):
+        said.diff(seq, seq)
+        said.diff(seq + 5, seq + 5)
+        seq += 6
+        said.until_woken()
+        said.image(seq - 1)
+    said.diff(seq, seq)
+    said.diff(seq + 5, seq + 5)
+    assert said.asked() == []
+    for number in range(seq + 6, seq + 6 + 3 * KEPT_WAITING):
+        said.diff(number, number)
+    lane = said.session.lane_of("AAA/USDT")
+    assert lane is not None
+    assert KEPT_WAITING <= len(lane.sync.buffer) < 2 * KEPT_WAITING
+    assert said.image(number) == [
+        "ResyncEnded AAA/USDT ok",
+        f"BookValid AAA/USDT {number}",
+        f"BookReplaced AAA/USDT {number}",
+    ]

@@ -282,6 +282,20 @@ def test_a_buffer_has_an_end() -> None:
     assert (one.state, one.buffer) == (BUFFERING, [])
 
 
+@CHAINS
+def test_what_waits_for_a_late_image_keeps_its_newest_diffs_and_joins(chain: Continuity) -> None:
+    sync = BookSync(chain)
+    sync.begin()
+    for number in range(1, 26):
+        assert sync.diff(diff(number, number, bids=[(number, 1.0)]), FIRST_NS + number) == BUFFERED
+        sync.keep(10)
+        assert len(sync.buffer) < 20
+    assert [one.last_id for one in sync.buffer] == list(range(11, 26))
+    assert sync.image(Image(symbol="AAA", last_id=20, event_ns=0, rows=rows_of([(100, 1.0)], [(200, 1.0)]))) == PROVEN
+    assert sync.last_id == 25
+    assert sync.book.bids.levels(3) == [(100, 1.0), (25, 1.0), (24, 1.0)]
+
+
 def test_a_crossed_book_has_a_moment_to_straighten() -> None:
     one = proven()
     crossed, straight = [(25, 1.0)], [(25, 0.0)]

@@ -20,6 +20,7 @@ cdef class Arrivals:
     cdef long long newest(self, long long key, long long dead_ns)
     cdef long long older(self, long long number, long long dead_ns)
     cdef void leave(self, Py_ssize_t at, double left, long long t_ns)
+    cdef void _fit(self)
     cdef void evict(self, long long before_ns)
     cdef void clear(self)
 
@@ -34,5 +35,6 @@ cdef class Leavers:
     cdef long long[::1] of
     cdef Py_ssize_t mask
     cdef void add(self, long long t_ns, long long key, double amount, long long age_ns, long long of)
+    cdef void _fit(self)
     cdef void evict(self, long long before_ns)
     cdef void clear(self)

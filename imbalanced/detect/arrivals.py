@@ -10,6 +10,11 @@ from array import array
 
 import cython
 
+if not cython.compiled:
+    from imbalanced.metrics.windows import room
+else:
+    from cython.cimports.imbalanced.metrics.windows import room
+
 NONE = cython.declare(cython.longlong, -1)
 
 
@@ -35,10 +40,15 @@ class Arrivals:
         self._link: cython.longlong[::1] = array("q", [-1] * capacity)
         self._newest: cython.longlong[::1] = array("q", [-1] * capacity)
 
-    def _grow(self) -> None:
+    @cython.cfunc
+    def _fit(self) -> cython.void:
+        """Into another ring, where this one is full or nearly empty."""
         number: cython.longlong
         at: cython.Py_ssize_t
-        full: Arrivals = Arrivals(2 * (self.mask + 1))
+        capacity: cython.Py_ssize_t = room(self.next - self.first, self.mask + 1)
+        if capacity == self.mask + 1:
+            return
+        full: Arrivals = Arrivals(capacity)
         full.first = full.next = self.first
         for number in range(self.first, self.next):
             at = number & self.mask
@@ -60,7 +70,7 @@ class Arrivals:
         at: cython.Py_ssize_t
         bucket: cython.Py_ssize_t
         if self.next - self.first > self.mask:
-            self._grow()
+            self._fit()
         at = self.next & self.mask
         bucket = self._bucket(key)
         self.t[at] = t_ns
@@ -122,6 +132,7 @@ class Arrivals:
         """What came before ``before_ns`` is old now."""
         while self.first < self.next and self.t[self.first & self.mask] < before_ns:
             self.first += 1
+        self._fit()
 
     @cython.cfunc
     def clear(self) -> cython.void:
@@ -144,10 +155,15 @@ class Leavers:
         self.age: cython.longlong[::1] = array("q", bytes(8 * capacity))
         self.of: cython.longlong[::1] = array("q", bytes(8 * capacity))
 
-    def _grow(self) -> None:
+    @cython.cfunc
+    def _fit(self) -> cython.void:
+        """Into another ring, where this one is full or nearly empty."""
         number: cython.longlong
         at: cython.Py_ssize_t
-        full: Leavers = Leavers(2 * (self.mask + 1))
+        capacity: cython.Py_ssize_t = room(self.next - self.first, self.mask + 1)
+        if capacity == self.mask + 1:
+            return
+        full: Leavers = Leavers(capacity)
         full.first = full.next = self.first
         for number in range(self.first, self.next):
             at = number & self.mask
@@ -166,7 +182,7 @@ class Leavers:
     ) -> cython.void:
         at: cython.Py_ssize_t
         if self.next - self.first > self.mask:
-            self._grow()
+            self._fit()
         at = self.next & self.mask
         self.t[at] = t_ns
         self.key[at] = key
@@ -179,6 +195,7 @@ class Leavers:
     def evict(self, before_ns: cython.longlong) -> cython.void:
         while self.first < self.next and self.t[self.first & self.mask] < before_ns:
             self.first += 1
+        self._fit()
 
     @cython.cfunc
     def clear(self) -> cython.void:

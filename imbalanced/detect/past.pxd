@@ -31,7 +31,7 @@ cdef class Mean:
     cdef double[::1] _area
     cdef Py_ssize_t _head
     cdef Py_ssize_t _count
-    cdef void _grow(self)
+    cdef void _fit(self)
     cpdef void clear(self)
     cpdef double push(self, double x, long long t_ns)
 

@@ -19,10 +19,12 @@ if not cython.compiled:
     from imbalanced.book import Book, Ladder, Rows
     from imbalanced.metrics.metric import Metric
     from imbalanced.metrics.statistics import RollingQuantile
+    from imbalanced.metrics.windows import room
 else:
     from cython.cimports.imbalanced.book import Book, Ladder, Rows
     from cython.cimports.imbalanced.metrics.metric import Metric
     from cython.cimports.imbalanced.metrics.statistics import RollingQuantile
+    from cython.cimports.imbalanced.metrics.windows import room
 
 from imbalanced.metrics import metric
 from imbalanced.metrics.metric import NS_PER_MS, Grid
@@ -149,12 +151,16 @@ class Mean:
         self._count = 0
 
     @cython.cfunc
-    def _grow(self) -> cython.void:
-        capacity: cython.Py_ssize_t = len(self._t)
-        t: cython.longlong[::1] = array("q", bytes(16 * capacity))
-        x: cython.double[::1] = array("d", bytes(16 * capacity))
-        area: cython.double[::1] = array("d", bytes(16 * capacity))
+    def _fit(self) -> cython.void:
+        """Into another ring, where this one is full or nearly empty."""
         i: cython.Py_ssize_t
+        capacity: cython.Py_ssize_t = len(self._t)
+        n: cython.Py_ssize_t = room(self._count, capacity)
+        if n == capacity:
+            return
+        t: cython.longlong[::1] = array("q", bytes(8 * n))
+        x: cython.double[::1] = array("d", bytes(8 * n))
+        area: cython.double[::1] = array("d", bytes(8 * n))
         for i in range(self._count):
             t[i] = self._t[(self._head + i) % capacity]
             x[i] = self._x[(self._head + i) % capacity]
@@ -183,9 +189,8 @@ class Mean:
                 self._head = following
                 self._count -= 1
             begin = max(begin, self._t[self._head])
-        if self._count == capacity:
-            self._grow()
-            capacity = len(self._t)
+        self._fit()
+        capacity = len(self._t)
         last = (self._head + self._count) % capacity
         self._t[last] = t_ns
         self._x[last] = x

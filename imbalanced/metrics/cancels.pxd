@@ -17,6 +17,7 @@ cdef class Volumes:
     cdef void add(self, long long t_ns, long long key, double amount, double slack, long long number)
     cdef Py_ssize_t oldest(self, long long key)
     cdef double take(self, Py_ssize_t at, double wanted)
+    cdef void _fit(self)
     cdef void evict(self, long long before_ns)
     cdef void clear(self)
 

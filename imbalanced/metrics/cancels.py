@@ -18,10 +18,12 @@ if not cython.compiled:
     from imbalanced.book import Book, Ladder, Rows
     from imbalanced.metrics.flow import FlowWindow
     from imbalanced.metrics.metric import Metric
+    from imbalanced.metrics.windows import room
 else:
     from cython.cimports.imbalanced.book import Book, Ladder, Rows
     from cython.cimports.imbalanced.metrics.flow import FlowWindow
     from cython.cimports.imbalanced.metrics.metric import Metric
+    from cython.cimports.imbalanced.metrics.windows import room
 
 from imbalanced.metrics import metric
 from imbalanced.metrics.metric import NS_PER_MS, Grid
@@ -56,10 +58,15 @@ class Volumes:
         self._first: cython.longlong[::1] = array("q", [-1] * capacity)
         self._last: cython.longlong[::1] = array("q", [-1] * capacity)
 
-    def _grow(self) -> None:
+    @cython.cfunc
+    def _fit(self) -> cython.void:
+        """Into another ring, where this one is full or nearly empty."""
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
-        full: Volumes = Volumes(2 * (self._mask + 1))
+        capacity: cython.Py_ssize_t = room(self.count, self._mask + 1)
+        if capacity == self._mask + 1:
+            return
+        full: Volumes = Volumes(capacity)
         for i in range(self.count):
             k = (self._head + i) & self._mask
             full.add(self._t[k], self._key[k], self.amount[k], self._slack[k], self.number[k])
@@ -84,7 +91,7 @@ class Volumes:
     ) -> cython.void:
         """One more; what is left of it counts as nothing from ``slack`` down. ``number`` is the caller's."""
         if self.count > self._mask:
-            self._grow()
+            self._fit()
         at: cython.Py_ssize_t = (self._head + self.count) & self._mask
         bucket: cython.Py_ssize_t = self._bucket(key)
         self._t[at] = t_ns
@@ -132,6 +139,7 @@ class Volumes:
                 self._first[bucket] = self._next[self._head]
             self._head = (self._head + 1) & self._mask
             self.count -= 1
+        self._fit()
 
     @cython.cfunc
     def clear(self) -> cython.void:

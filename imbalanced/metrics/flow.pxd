@@ -14,7 +14,7 @@ cdef class FlowWindow:
     cdef double[::1] _rows
     cdef Py_ssize_t _head
     cdef Py_ssize_t _capacity
-    cdef void _grow(self)
+    cdef void _move(self, Py_ssize_t capacity)
     cdef void _add(self, Py_ssize_t k, double x)
     cdef Py_ssize_t _place(self, long long number, Py_ssize_t k)
     cdef void push(self, long long t_ns)

@@ -20,9 +20,11 @@ from msgspec import Struct
 if not cython.compiled:
     from imbalanced.book import Book, Ladder
     from imbalanced.metrics.metric import Metric
+    from imbalanced.metrics.windows import room
 else:
     from cython.cimports.imbalanced.book import Book, Ladder
     from cython.cimports.imbalanced.metrics.metric import Metric
+    from cython.cimports.imbalanced.metrics.windows import room
 
 from imbalanced.metrics import metric
 from imbalanced.metrics.metric import NS_PER_MS, Grid
@@ -59,9 +61,10 @@ class FlowWindow:
         self.count = 0
 
     @cython.cfunc
-    def _grow(self) -> cython.void:
-        t: cython.longlong[::1] = array("q", bytes(16 * self._capacity))
-        rows: cython.double[::1] = array("d", bytes(16 * self._capacity * self.columns))
+    def _move(self, capacity: cython.Py_ssize_t) -> cython.void:
+        """Into a ring of this capacity."""
+        t: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        rows: cython.double[::1] = array("d", bytes(8 * capacity * self.columns))
         i: cython.Py_ssize_t
         k: cython.Py_ssize_t
         at: cython.Py_ssize_t
@@ -72,7 +75,7 @@ class FlowWindow:
                 rows[i * self.columns + k] = self._rows[at * self.columns + k]
         self._t = t
         self._rows = rows
-        self._capacity *= 2
+        self._capacity = capacity
         self._head = 0
 
     @cython.cfunc
@@ -89,7 +92,7 @@ class FlowWindow:
         k: cython.Py_ssize_t
         at: cython.Py_ssize_t
         if self.count == self._capacity:
-            self._grow()
+            self._move(room(self.count, self._capacity))
         at = self._head + self.count
         if at >= self._capacity:
             at -= self._capacity
@@ -114,6 +117,8 @@ class FlowWindow:
                 self._head = 0
             self.first += 1
             self.count -= 1
+        if room(self.count, self._capacity) < self._capacity:
+            self._move(room(self.count, self._capacity))
         if self.count == 0:
             self.clear()
 

@@ -7,7 +7,7 @@ cdef class AsOf:
     cdef long long[::1] _t
     cdef double[::1] _x
     cdef Py_ssize_t _head
-    cdef void _grow(self)
+    cdef void _move(self, Py_ssize_t capacity)
     cpdef void push(self, long long t_ns, double x)
     cpdef double at(self, long long t_ns)
     cpdef void clear(self)

@@ -25,8 +25,10 @@ from msgspec import Struct
 
 if not cython.compiled:
     from imbalanced.book import Book
+    from imbalanced.metrics.windows import room
 else:
     from cython.cimports.imbalanced.book import Book
+    from cython.cimports.imbalanced.metrics.windows import room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,14 +78,14 @@ class AsOf:
         self.count = 0
 
     @cython.cfunc
-    def _grow(self) -> cython.void:
-        capacity: cython.Py_ssize_t = len(self._t)
-        t: cython.longlong[::1] = array("q", bytes(16 * capacity))
-        x: cython.double[::1] = array("d", bytes(16 * capacity))
+    def _move(self, capacity: cython.Py_ssize_t) -> cython.void:
+        """Into a ring of this capacity."""
+        t: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        x: cython.double[::1] = array("d", bytes(8 * capacity))
         i: cython.Py_ssize_t
         for i in range(self.count):
-            t[i] = self._t[(self._head + i) % capacity]
-            x[i] = self._x[(self._head + i) % capacity]
+            t[i] = self._t[(self._head + i) % len(self._t)]
+            x[i] = self._x[(self._head + i) % len(self._t)]
         self._t = t
         self._x = x
         self._head = 0
@@ -92,7 +94,7 @@ class AsOf:
     def push(self, t_ns: cython.longlong, x: cython.double) -> cython.void:
         """One more entry; among equal times the last one counts."""
         if self.count == len(self._t):
-            self._grow()
+            self._move(room(self.count, len(self._t)))
         at: cython.Py_ssize_t = self._head + self.count
         if at >= len(self._t):
             at -= len(self._t)
@@ -112,6 +114,8 @@ class AsOf:
                 break
             self._head = following
             self.count -= 1
+        if room(self.count, len(self._t)) < len(self._t):
+            self._move(room(self.count, len(self._t)))
         if self.count == 0 or self._t[self._head] > t_ns:
             return nan
         return self._x[self._head]

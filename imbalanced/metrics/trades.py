@@ -19,11 +19,11 @@ from msgspec import Struct
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.metrics.metric import Metric
-    from imbalanced.metrics.windows import Sums, floor_div
+    from imbalanced.metrics.windows import Sums, floor_div, room
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.metrics.metric import Metric
-    from cython.cimports.imbalanced.metrics.windows import Sums, floor_div
+    from cython.cimports.imbalanced.metrics.windows import Sums, floor_div, room
 
 
 from imbalanced.metrics.metric import NO_VALUE, NS_PER_MS, VALUE, Grid
@@ -437,8 +437,8 @@ class PriceMoments:
         return at - len(self._t) if at >= len(self._t) else at
 
     @cython.cfunc
-    def _grow(self) -> cython.void:
-        n: cython.Py_ssize_t = self._room()
+    def _move(self, n: cython.Py_ssize_t) -> cython.void:
+        """Into a ring of this capacity."""
         t: cython.longlong[::1] = array("q", bytes(8 * n))
         px: cython.longlong[::1] = array("q", bytes(8 * n))
         q: cython.double[::1] = array("d", bytes(8 * n))
@@ -480,7 +480,7 @@ class PriceMoments:
         self._last_px = px
         if self._window_ns > 0:
             if self.count == len(self._t):
-                self._grow()
+                self._move(self._room())
             at = self._at(self.count)
             self._t[at] = t_ns
             self._px[at] = px
@@ -510,6 +510,8 @@ class PriceMoments:
             self._old -= 1
         if self._old <= 0:
             self._turn()
+            if room(self.count, len(self._t)) < len(self._t):
+                self._move(room(self.count, len(self._t)))
         self._join_halves()
 
     @cython.cfunc

@@ -18,11 +18,11 @@ from msgspec import Struct
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.metrics.metric import AsOf, Metric
-    from imbalanced.metrics.windows import Sums, floor_div
+    from imbalanced.metrics.windows import Sums, floor_div, room
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.metrics.metric import AsOf, Metric
-    from cython.cimports.imbalanced.metrics.windows import Sums, floor_div
+    from cython.cimports.imbalanced.metrics.windows import Sums, floor_div, room
 
 from imbalanced.metrics.metric import NO_VALUE, NOT_INPUT, NS_PER_MS, VALUE, Grid
 from imbalanced.metrics.plain import items, picked
@@ -176,7 +176,7 @@ class VolumeSpike(Metric):
             slot = self._new_slot()
             self._slot_of[key] = slot
         if self._count == len(self._t):
-            self._grow()
+            self._fit()
         at = (self._head + self._count) % len(self._t)
         self._t[at] = t_ns
         self._key[at] = key
@@ -205,6 +205,7 @@ class VolumeSpike(Metric):
                 self._free.append(slot)
             self._head = (self._head + 1) % len(self._t)
             self._count -= 1
+        self._fit()
         if self._count == 0:
             self._volume.reset(0)
 
@@ -223,11 +224,15 @@ class VolumeSpike(Metric):
         return self._free.pop()
 
     @cython.cfunc
-    def _grow(self) -> cython.void:
+    def _fit(self) -> cython.void:
+        """Into another ring, where this one is full or nearly empty."""
         n: cython.Py_ssize_t = len(self._t)
-        t: cython.longlong[::1] = array("q", bytes(16 * n))
-        key: cython.longlong[::1] = array("q", bytes(16 * n))
-        size: cython.double[::1] = array("d", bytes(16 * n))
+        capacity: cython.Py_ssize_t = room(self._count, n)
+        if capacity == n:
+            return
+        t: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        key: cython.longlong[::1] = array("q", bytes(8 * capacity))
+        size: cython.double[::1] = array("d", bytes(8 * capacity))
         i: cython.Py_ssize_t
         for i in range(self._count):
             t[i] = self._t[(self._head + i) % n]

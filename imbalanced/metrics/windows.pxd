@@ -1,4 +1,5 @@
 cdef long long floor_div(long long a, long long b)
+cdef Py_ssize_t room(Py_ssize_t count, Py_ssize_t capacity)
 
 cdef class Sums:
     cdef public double[::1] row
@@ -11,7 +12,7 @@ cdef class Sums:
     cdef Py_ssize_t _head
     cdef Py_ssize_t _old
     cdef Py_ssize_t _at(self, Py_ssize_t i)
-    cdef void _grow(self)
+    cdef void _move(self, Py_ssize_t capacity)
     cdef void _add_up(self)
     cpdef void push(self, long long t_ns)
     cpdef void evict(self, long long until_ns)

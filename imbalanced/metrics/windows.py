@@ -7,6 +7,9 @@ from array import array
 
 import cython
 
+# Rings do not become smaller than this.
+LEAST = cython.declare(cython.Py_ssize_t, 64)
+
 
 @cython.cfunc
 def floor_div(a: cython.longlong, b: cython.longlong) -> cython.longlong:
@@ -15,6 +18,18 @@ def floor_div(a: cython.longlong, b: cython.longlong) -> cython.longlong:
     if rest < 0:
         rest += b
     return (a - rest) // b
+
+
+@cython.cfunc
+def room(count: cython.Py_ssize_t, capacity: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """What a ring of so many rows should hold: double when it is full, half when three quarters are empty. A storm of
+    events passes, and the memory that it took must not stay.
+    """
+    if count == capacity:
+        return 2 * capacity
+    if capacity > LEAST and 4 * count < capacity:
+        return capacity // 2
+    return capacity
 
 
 @cython.cclass
@@ -45,10 +60,10 @@ class Sums:
         return at - len(self._t) if at >= len(self._t) else at
 
     @cython.cfunc
-    def _grow(self) -> cython.void:
-        capacity: cython.Py_ssize_t = len(self._t)
-        new_t = array("q", bytes(16 * capacity))
-        new_rows = array("d", bytes(16 * capacity * self.columns))
+    def _move(self, capacity: cython.Py_ssize_t) -> cython.void:
+        """Into a ring of this capacity."""
+        new_t = array("q", bytes(8 * capacity))
+        new_rows = array("d", bytes(8 * capacity * self.columns))
         t: cython.longlong[::1] = new_t
         rows: cython.double[::1] = new_rows
         i: cython.Py_ssize_t
@@ -69,7 +84,7 @@ class Sums:
         k: cython.Py_ssize_t
         at: cython.Py_ssize_t
         if self.count == len(self._t):
-            self._grow()
+            self._move(room(self.count, len(self._t)))
         at = self._at(self.count)
         self._t[at] = t_ns
         self.count += 1
@@ -101,6 +116,8 @@ class Sums:
             for k in range(self.columns):
                 self._fresh[k] = 0.0
             self._old = self.count
+            if room(self.count, len(self._t)) < len(self._t):
+                self._move(room(self.count, len(self._t)))
         self._add_up()
 
     @cython.cfunc
