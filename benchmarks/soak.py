@@ -1,9 +1,11 @@
 """``python -m benchmarks.soak --minutes 10 [--symbols 100] [--json FILE]``: a daemon under load and faults, watched.
 
-The simulated exchanges run in this process, the daemon in its own, between them real sockets. Frames are dropped,
+The simulated exchanges run in processes of their own (``exchanges.py``), the daemon in another one, between them real
+sockets. Frames are dropped,
 doubled, swapped, garbled and delayed, sockets are cut, snapshots come stale or not at all. At the end the faults stop
 and every book must be proven again. Printed: how memory went, which gaps were seen and whether they healed, the share
-of time during which books were proven, and how late the event loop was. Exit 0 only if all of it is as it must be.
+of time during which books were proven, and how late the event loop was; the same is left in a file. Exit 0 only if all
+of it is as it must be.
 """
 
 from __future__ import annotations
@@ -18,22 +20,25 @@ import string
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import deque
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import aiohttp
 import orjson
 from msgspec import Struct
 
+from benchmarks import exchanges
 from imbalanced import sim
 from imbalanced.client import subscribe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+REPORT = Path("var/soak.json")
+PROCESSES = 3  # of the simulated exchanges
 UP_S = 60.0
 # One of each way to keep a book, and of each kind of heartbeat.
 VENUES = (
@@ -57,11 +62,11 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 # Two or three losses per book in ten minutes of thirty frames a second, those of whole sockets included: more than five
 # would meet the daemon's own cool-down, which is there for a venue that is broken, and measure that.
+LOSING: dict[str, float] = {"drop": 0.00003, "reorder": 0.00002, "garbage": 0.000002}
+# These count the messages of a whole socket: what one book misses is lost to all that share it.
+COUNTED_BY_SOCKET = frozenset({"bitfinex", "bitfinex_orders", "coinbase", "gemini"})
 TROUBLES: tuple[dict[str, object], ...] = (
-    {"fault": "drop", "probability": 0.00003},
     {"fault": "duplicate", "probability": 0.001},
-    {"fault": "reorder", "probability": 0.00002},
-    {"fault": "garbage", "probability": 0.000002},
     {"fault": "delay", "probability": 0.0005, "by": "150ms"},
     {"fault": "close", "every": 400_000, "code": 1006},
     {"fault": "stale_snapshot", "probability": 0.2},
@@ -148,22 +153,21 @@ def printed(told: dict[str, Any]) -> str:
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 
-async def soak(minutes: float, symbols: int, venues: Sequence[str]) -> dict[str, Any]:
+async def soak(minutes: float, symbols: int, venues: Sequence[str], processes: int = PROCESSES) -> dict[str, Any]:
     """Run, watch, heal, stop. Raises SoakError when the daemon does not come up or dies."""
     names = bases(-(-symbols // len(venues)))
-    running = await sim.start(sim.Options(venues=tuple(venues), symbols=names, seed=1))
-    try:
+    async with exchanges.running(venues, names, processes) as running:
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder) / "soak.yaml"
             config.write_text(configuration(Path(folder), running.endpoints, names))
-            async with daemon(config) as (process, page, stream), aiohttp.ClientSession() as http:
-                watch = Watch(http, page, process)
+            async with daemon(config) as process, aiohttp.ClientSession() as http:
+                watch = Watch(http, process)
                 await watch.until_live(UP_S)
-                for rule in TROUBLES:
-                    running.inject(dict(rule))
-                reader = asyncio.create_task(counted(stream))
+                for rule in (*TROUBLES, *losing(venues, len(names))):
+                    await running.inject(rule)
+                reader = asyncio.create_task(counted(process.stream))
                 samples = await watch.look(minutes * 60.0)
-                running.clear_faults()
+                await running.clear()
                 began = time.monotonic()
                 unhealed = await watch.until_live(HEAL_S)
                 reader.cancel()
@@ -171,12 +175,20 @@ async def soak(minutes: float, symbols: int, venues: Sequence[str]) -> dict[str,
                 signals = sum(value for _, value in (await watch.metrics()).get("signals_total", ()))
                 return {
                     "venues": list(venues),
-                    "faults": dict(sorted(Counter(one.fault for one in running.injected).items())),
+                    "faults": dict(sorted((await running.injected()).items())),
                     "signals": int(signals),
                     **told,
                 }
-    finally:
-        await running.stop()
+
+
+def losing(venues: Sequence[str], symbols: int) -> list[dict[str, Any]]:
+    """Frames that are lost, by venue: as many for each book everywhere."""
+    share = {venue: 1.0 / symbols if venue in COUNTED_BY_SOCKET else 1.0 for venue in venues}
+    return [
+        {"fault": fault, "venue": venue, "probability": probability * share[venue]}
+        for fault, probability in LOSING.items()
+        for venue in venues
+    ]
 
 
 class SoakError(RuntimeError):
@@ -200,31 +212,72 @@ def configuration(folder: Path, endpoints: dict[str, dict[str, str]], names: tup
     return orjson.dumps({**settings, "venues": venues}).decode()
 
 
+class Daemon:
+    """A daemon as a process of its own: where its page and its stream are, and what it said last on stderr."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.page = self.stream = ""
+        self.pid = process.pid
+        self._process = process
+        self._last_words: deque[str] = deque(maxlen=50)
+        self._listens = False
+        self._reader = asyncio.create_task(self._hear())
+
+    async def _hear(self) -> None:
+        assert self._process.stderr is not None
+        while line := (await self._process.stderr.readline()).decode(errors="replace"):
+            self._last_words.append(line)
+            if self._listens:
+                sys.stderr.write(line)
+
+    async def listens(self) -> None:
+        """Wait until it says where."""
+        assert self._process.stdout is not None
+        while line := (await self._process.stdout.readline()).decode():
+            what, _, where = line.partition(" ")
+            if what == "page":
+                self.page = where.strip().rstrip("/")
+            elif what == "stream":
+                self.stream, self._listens = where.strip(), True
+                sys.stderr.write("".join(self._last_words))
+                return
+        await self.died("before it listened")
+
+    async def died(self, when: str) -> NoReturn:
+        """SoakError with code and last words."""
+        code = await asyncio.wait_for(self._process.wait(), UP_S)
+        await self._reader
+        words = next((line.strip() for line in reversed(self._last_words) if line.strip()), "it said nothing")
+        raise SoakError(f"the daemon ended with code {code} {when}: {words}")
+
+    async def lives(self) -> None:
+        """SoakError if it does not."""
+        if self._process.returncode is not None:
+            await self.died("while it was watched")
+
+    async def stop(self) -> None:
+        """In order."""
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        await self._process.wait()
+        await self._reader
+
+
 @asynccontextmanager
-async def daemon(config: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str, str]]:
-    """A daemon as a process of its own: the process, its page and its stream. Stopped in order at the end."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "imbalanced", "run", "-c", str(config)), stdout=asyncio.subprocess.PIPE
+async def daemon(config: Path) -> AsyncIterator[Daemon]:
+    """A daemon that listens, until the end of the block."""
+    process = Daemon(
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "imbalanced", "run", "-c", str(config)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
     )
     try:
-        yield process, *await addresses(process)
+        await process.listens()
+        yield process
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await process.communicate()
-
-
-async def addresses(process: asyncio.subprocess.Process) -> tuple[str, str]:
-    """Where it says that it listens."""
-    page = ""
-    assert process.stdout is not None
-    while line := (await process.stdout.readline()).decode():
-        what, _, where = line.partition(" ")
-        if what == "page":
-            page = where.strip().rstrip("/")
-        elif what == "stream":
-            return page, where.strip()
-    raise SoakError("the daemon ended before it listened")
+        await process.stop()
 
 
 async def counted(stream: str) -> None:
@@ -236,15 +289,12 @@ async def counted(stream: str) -> None:
 class Watch:
     """Looks at a daemon from outside."""
 
-    def __init__(self, http: aiohttp.ClientSession, page: str, process: asyncio.subprocess.Process) -> None:
-        self._http, self._page, self._process = http, page, process
+    def __init__(self, http: aiohttp.ClientSession, process: Daemon) -> None:
+        self._http, self._process = http, process
 
     async def metrics(self) -> dict[str, list[tuple[dict[str, str], float]]]:
         """What it exposes, by name without the prefix."""
-        if self._process.returncode is not None:
-            raise SoakError(f"the daemon ended with code {self._process.returncode}")
-        async with self._http.get(f"{self._page}/metrics") as answer:
-            text = await answer.text()
+        text = (await self._page("/metrics")).decode()
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
         for name, labels, value in SAMPLE.findall(text):
             found.setdefault(name, []).append((dict(LABEL.findall(labels)), float(value)))
@@ -254,12 +304,19 @@ class Watch:
         """Wait until every book is proven; what is not by then."""
         deadline = time.monotonic() + patience_s
         while True:
-            async with self._http.get(f"{self._page}/api/status") as answer:
-                books = orjson.loads(await answer.read())["books"]
+            books = orjson.loads(await self._page("/api/status"))["books"]
             missing = [f"{one['venue']} {one['instrument']}" for one in books if one["state"] != "live"]
             if (books and not missing) or time.monotonic() > deadline:
                 return missing
             await asyncio.sleep(0.5)
+
+    async def _page(self, path: str) -> bytes:
+        await self._process.lives()
+        try:
+            async with self._http.get(f"{self._process.page}{path}") as answer:
+                return await answer.read()
+        except aiohttp.ClientConnectionError:
+            await self._process.died("while it was watched")
 
     async def look(self, seconds: float) -> list[Sample]:
         """One sample a second."""
@@ -298,12 +355,18 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--symbols", type=int, default=100, help="of all venues together")
     parser.add_argument("--venues", nargs="+", default=VENUES, choices=sorted(sim.SIMS))
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--processes", type=int, default=PROCESSES, help="of the simulated exchanges")
+    parser.add_argument("--json", type=Path, default=REPORT, help="where the report is left")
     chosen = parser.parse_args(args)
-    told = asyncio.run(soak(chosen.minutes, chosen.symbols, chosen.venues))
+    try:
+        told = asyncio.run(soak(chosen.minutes, chosen.symbols, chosen.venues, chosen.processes))
+    except (SoakError, ConnectionError, TimeoutError) as error:
+        print(f"soak: {error or 'no answer in time'}", file=sys.stderr)
+        return 1
     print(printed(told))
-    if chosen.json is not None:
-        chosen.json.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    chosen.json.parent.mkdir(parents=True, exist_ok=True)
+    chosen.json.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    print(f"report left in {chosen.json}", file=sys.stderr)
     return 0 if all(told["verdict"].values()) else 1
 
 
