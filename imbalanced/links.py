@@ -141,9 +141,11 @@ class Links:
         if conn in self.up_ns:
             self._outbox.extend(Send(venue=self._venue, conn=conn, data=text) for text in texts)
 
-    def subscribe(self, conn: int, texts: Sequence[str], now_ns: int) -> int:
-        """Send requests that count against the venue's hourly budget; 0, or when there is room for them again."""
-        budget = self._codec.limits.subscriptions_per_hour
+    def subscribe(self, conn: int, texts: Sequence[str], now_ns: int, share: float = 1.0) -> int:
+        """Send requests that count against the venue's hourly budget; 0, or when there is room for them again.
+        ``share``: so much of the budget may be used up with them.
+        """
+        budget = int(self._codec.limits.subscriptions_per_hour * share)
         if budget > 0:
             asked = self._asked_ns.setdefault(conn, deque())
             while asked and asked[0] <= now_ns - HOUR_NS:

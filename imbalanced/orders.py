@@ -20,7 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -106,11 +106,13 @@ class Orders:
 
     def resting(self, sign: int, most: int) -> list[Order]:
         """The best ``most`` orders of one side, the best price first; equal prices by their id."""
-        split = bisect_left(self._places, 0)
-        places = self._places[split:] if sign > 0 else self._places[:split]
+        places, at = self._places, self._at
+        split = bisect_left(places, 0)
+        best, worst = (len(places) - 1, split) if sign > 0 else (split - 1, 0)
         found: list[Order] = []
-        for place in reversed(places):
-            found += sorted(self._at[place].values(), key=lambda order: order.order_id)
+        for i in range(best, worst - 1, -1):
+            here = at[places[i]].values()
+            found += here if len(here) == 1 else sorted(here, key=_id_of)
             if len(found) >= most:
                 break
         return found[:most]
@@ -153,6 +155,10 @@ class Orders:
             self._levels[place] = EXACT.subtract(self._levels[place], known.size)
         else:  # sums are exact: nothing is left
             del self._levels[place], self._at[place], self._places[bisect_left(self._places, place)]
+
+
+def _id_of(order: Order) -> Any:
+    return order.order_id
 
 
 def _goes_to(change: OrderChange, known: Order | None) -> int:

@@ -1,7 +1,8 @@
 """What the venue rules about a symbol: refused, halted, trading again, gone. And what follows for its book.
 
 ==========================  ==========================================================================================
-refused                     told with symbol and reason; the book is asked for again as after any failed attempt
+refused                     told with symbol and reason; the book is asked for again as after any failed attempt, its
+                            trades once the book is there (``missed.py``)
 halted                      the book is closed with the reason and nothing is asked, until all who said so take it back:
                             the venue for everything on a socket, the venue for the symbol, the list of instruments
 gone                        the book is closed for good and left; a socket on which nothing else is wanted is closed
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from imbalanced.events import Frame
     from imbalanced.lane import Lane
     from imbalanced.links import Links
+    from imbalanced.missed import Missed
     from imbalanced.venues.codec import Answer, ImageFailed, Trading
 
 # What may be the name of a symbol in the text of a refusal.
@@ -32,9 +34,10 @@ NAMES = re.compile(r"[A-Za-z0-9/_-]+")
 class Rulings:
     """The rulings of one venue."""
 
-    def __init__(self, books: Books, links: Links) -> None:
+    def __init__(self, books: Books, links: Links, missed: Missed) -> None:
         self._books = books
         self._links = links
+        self._missed = missed
 
     # -- what is said --------------------------------------------------------------------------------------------------
 
@@ -51,9 +54,14 @@ class Rulings:
             if answer.gone:
                 self.close(lane, answer.error, frame, events)
             else:
+                self._missed.refused(lane, frame.recv_ns)
                 self._books.attempt_failed(lane, GapKind.SUBSCRIBE_REFUSED, frame, events, answer.error)
         if not named:
             self._books.notice("subscribe_error", answer.error, frame, events, instrument=", ".join(answer.symbols))
+        if not named and not answer.symbols and not answer.again:  # whoever was not heard yet may be the one
+            for lane in self._books.of(frame.conn):
+                if lane.trades.heard_ns < lane.opened_ns:
+                    self._missed.refused(lane, frame.recv_ns)
 
     def trading(self, message: Trading, frame: Frame, events: list[Any]) -> None:
         by, lanes = "venue", self._books.of(frame.conn)

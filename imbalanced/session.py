@@ -5,8 +5,8 @@ nothing, waits for nothing and reads no clock: time is ``frame.recv_ns``, a time
 comes back as a frame, and a REST answer is a frame too. So the same frames give the same events, live or replayed.
 
 The rooms: ``links.py`` (sockets), ``books.py`` (a book lost and found), ``proofs.py`` (proofs that rot), ``watch.py``
-(silence), ``rotation.py`` (one socket takes over from another), ``rulings.py`` (refusals, halts, symbols that are
-gone). Here frames and messages are led to them.
+(silence), ``missed.py`` (trades that are asked for again), ``rotation.py`` (one socket takes over from another),
+``rulings.py`` (refusals, halts, symbols that are gone). Here frames and messages are led to them.
 
 A book is in one of these states, and goes from one to the next as ``states.py`` says::
 
@@ -62,6 +62,7 @@ from imbalanced.events import (
     TradeIgnored,
 )
 from imbalanced.links import Links
+from imbalanced.missed import Missed
 from imbalanced.rotation import Rotation
 from imbalanced.rulings import Rulings
 from imbalanced.states import Cause, State
@@ -134,7 +135,8 @@ class Session:
         )
         self.lanes = self.books.lanes
         self.watch = Watch(self.books, self._links, self.timers, provides)
-        self.rulings = Rulings(self.books, self._links)
+        self.missed = Missed(self.books, self._links)
+        self.rulings = Rulings(self.books, self._links, self.missed)
         self.rotation = Rotation(self.books, self._links, self.timers)
         self._rotating = self.rotation.active
         self._by_kind: dict[str, Callable[[Frame, list[Any]], None]] = {
@@ -168,7 +170,7 @@ class Session:
             "first": lambda conn, frame, events: self.watch.first_data_due(int(conn), frame, events),
             "rotate": lambda conn, frame, _: self.rotation.due(int(conn), frame.recv_ns),
             "handover": lambda conn, frame, events: self.rotation.look(int(conn), frame, events),
-            "watch": lambda _, frame, events: self.watch.due(frame, events),
+            "watch": lambda _, frame, events: self._watched(frame, events),
             "ping": lambda conn, frame, _: self._links.ping_due(int(conn), frame.recv_ns),
             "door": lambda conn, frame, _: self._links.door_due(int(conn), frame.recv_ns),
         }
@@ -249,9 +251,14 @@ class Session:
         if not self.rotation.opened(conn, frame, events):
             for symbol in plan.books:
                 self.books.opened(self.lanes[symbol], conn, frame, events)
+        self.missed.opened(plan.books)
         self.watch.opened(now_ns)
         self.timers.at(now_ns + watch.FIRST_DATA_NS, "first", str(conn))
         self.timers.at(now_ns + self.rotation.lifetime_ns(conn), "rotate", str(conn))
+
+    def _watched(self, frame: Frame, events: list[Any]) -> None:
+        self.watch.due(frame, events)
+        self.missed.due(frame.recv_ns)
 
     def _closed(self, frame: Frame, events: list[Any]) -> None:
         reason = frame.data.decode(errors="replace")

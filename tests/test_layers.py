@@ -42,6 +42,7 @@ ORDER = (
     "books",
     "watch",
     "rotation",
+    "missed",
     "rulings",
     "session",
     "crosscheck",

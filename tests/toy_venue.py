@@ -115,6 +115,9 @@ class ToyCodec:
     def resubscribe(self, symbol: str, conn: int = 0) -> list[str]:
         return [f"leave {symbol}", f"join {symbol}"]
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> list[str]:
+        return []
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> list[str]:
         return [f"leave {symbol}"]
 

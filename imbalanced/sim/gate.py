@@ -1,8 +1,9 @@
 """Simulated Gate (API v4): spot and perpetuals in USDT, diffs that follow each other and an image by REST.
 
 Sources: Gate API v4 documents "Spot WebSocket v4", "Futures WebSocket v4", "Spot" and "Futures" (stored copies of
-2025), the recordings of 2021-04 and 2023-05, ccxt 4.5 `gate`. The class of the diffs is that of 100 ms only. Texts of
-refusals are unconfirmed; nothing is known of a cut for silence, so nobody is cut.
+2025), the recordings of 2021-04 and 2023-05, ccxt 4.5 `gate` (with refusals as they came: of spot in 2025-02, with the
+payload, of futures in 2022-03, without). A list of symbols is refused as a whole for one of them. The class of the
+diffs is that of 100 ms only; nothing is known of a cut for silence, so nobody is cut.
 """
 
 from __future__ import annotations
@@ -182,8 +183,10 @@ class GateDesk(PlainDesk):
                 return [_said(now_ms, channel, event, error=(INVALID, f"invalid argument {about}"))]
         unknown = [symbol for symbol in symbols if self._feed.listing(symbol) is None]
         if unknown:
-            why = f"unknown {PATHS[self._family][2].replace('_', ' ')} {unknown[0]}"
-            return [_said(now_ms, channel, event, error=(INVALID, why))]
+            if self._family == "futures":
+                return [_said(now_ms, channel, event, error=(INVALID, f"unknown contract {unknown[0]}"))]
+            error = (INVALID, f"unknown currency pair: {unknown[0]}")
+            return [_said(now_ms, channel, event, error=error, result={"status": "fail"}, payload=payload)]
         said: list[Command] = [_said(now_ms, channel, event, result={"status": "success"})]
         for symbol in symbols:
             name = f"{channel}:{symbol}"
@@ -296,11 +299,19 @@ def _contract(item: Listing) -> dict[str, object]:
 
 
 def _said(
-    now_ms: int, channel: str, event: str, *, error: tuple[int, str] | None = None, result: object = None
+    now_ms: int,
+    channel: str,
+    event: str,
+    *,
+    error: tuple[int, str] | None = None,
+    result: object = None,
+    payload: Sequence[str] = (),
 ) -> Send:
-    """An answer of the socket. Only a refusal has an error."""
+    """An answer of the socket. Only a refusal has an error; ``payload``: what was asked."""
     why = None if error is None else {"code": error[0], "message": error[1]}
-    about = {"time": now_ms // 1000, "time_ms": now_ms, "channel": channel, "event": event}
+    about: dict[str, object] = {"time": now_ms // 1000, "time_ms": now_ms, "channel": channel, "event": event}
+    if payload:
+        about["payload"] = list(payload)
     return Send(compact({**about, "error": why, "result": result}))
 
 

@@ -313,6 +313,9 @@ class BinanceCodec:
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return ()  # as above: what is asked is always acknowledged, on another socket perhaps
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()  # a stream that ends costs nothing, and an UNSUBSCRIBE must name exactly what was asked
 

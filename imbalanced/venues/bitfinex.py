@@ -91,11 +91,11 @@ if TYPE_CHECKING:
 
     from imbalanced.book import Book
     from imbalanced.events import Frame
-    from imbalanced.orders import Orders
+    from imbalanced.orders import Order, OrderId, Orders
     from imbalanced.venues.codec import Message
 
 DEPTH = "250"
-CHECKSUM_LEVELS = 25
+CHECKSUM_LEVELS, MOST_TEXTS = 25, 4_096
 LIQUIDATIONS = "liq:global"
 FUNDING_INTERVAL_H = 8.0
 RESTART, MAINTENANCE, RESUMED = 20051, 20060, 20061
@@ -142,6 +142,7 @@ class BitfinexCodec:
         self._symbols = Symbols(venue, self._guessed)
         self.know, self.infer = self._symbols.know, self._symbols.infer
         self._sockets: dict[int, Socket] = {}
+        self._texts: dict[OrderId, tuple[Decimal, int, str]] = {}
         self._on_event: dict[str, Callable[[Event, int], Iterable[Message]]] = {
             "info": self._info,
             "conf": self._conf,
@@ -190,7 +191,7 @@ class BitfinexCodec:
         return [*plans, self._link(len(plans) + 1, books, asked)] if books else plans
 
     def _wanted(self, symbol: str) -> list[str]:
-        asked = [self._ask_book(symbol), _request("subscribe", channel="trades", symbol=symbol)]
+        asked = [self._ask_book(symbol), self._ask_trades(symbol)]
         if _is_derivative(symbol):
             asked.append(_request("subscribe", channel="status", key=f"deriv:{symbol}"))
         return asked
@@ -202,15 +203,24 @@ class BitfinexCodec:
         url = f"{self.endpoints.ws}/ws/2"
         return LinkPlan(conn=conn, url=url, books=tuple(books), subscribe=(flags, *asked))
 
+    def _ask_trades(self, symbol: str) -> str:
+        return _request("subscribe", channel="trades", symbol=symbol)
+
     def _ask_book(self, symbol: str) -> str:
         return _request("subscribe", channel="book", symbol=symbol, prec=self._prec, freq="F0", len=DEPTH)
 
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return (*self.unsubscribe(symbol, conn), self._ask_book(symbol))
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return (*self._leave(Channel("trades", symbol), conn), self._ask_trades(symbol))
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return self._leave(Channel("book", symbol), conn)
+
+    def _leave(self, wanted: Channel, conn: int) -> list[str]:
         channels = self._sockets[conn].channels if conn in self._sockets else {}
-        given_up = [number for number, channel in channels.items() if channel == Channel("book", symbol)]
+        given_up = [number for number, channel in channels.items() if channel == wanted]
         for number in given_up:  # what still comes by it is nobody's
             del channels[number]
             self._sockets[conn].left.add(number)
@@ -305,11 +315,19 @@ class BitfinexCodec:
 
     def verify_orders(self, message: Diff | Image, orders: Orders) -> bool:
         """``id:amount`` of the best 25 orders, bids and asks in turn."""
-        sides = (
-            [f"{one.order_id}:{js_number(sign * float(one.size))}" for one in orders.resting(sign, CHECKSUM_LEVELS)]
-            for sign in (1, -1)
-        )
+        sides = ([self._text(one, sign) for one in orders.resting(sign, CHECKSUM_LEVELS)] for sign in (1, -1))
         return _signed_sum(*sides) == getattr(message, "checksum", None)
+
+    def _text(self, order: Order, sign: int) -> str:
+        """``id:amount``; of fifty that are asked for again and again one or two are new."""
+        known = self._texts.get(order.order_id)
+        # A Decimal is never changed: the same one is the same size, and need not be compared.
+        if known is None or known[0] is not order.size or known[1] != sign:
+            if len(self._texts) >= MOST_TEXTS:
+                self._texts.clear()
+            text_of = f"{order.order_id}:{js_number(sign * float(order.size))}"
+            known = self._texts[order.order_id] = (order.size, sign, text_of)
+        return known[2]
 
     # -- trades and context --------------------------------------------------------------------------------------------
 

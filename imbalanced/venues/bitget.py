@@ -188,6 +188,11 @@ class BitgetCodec:
         args = [_arg(family, BOOK, name)]
         return (_request("unsubscribe", args), _request("subscribe", args))
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        family, name = wire_of(self._symbols.infer(symbol))
+        args = [_arg(family, TRADES, name)]
+        return (_request("unsubscribe", args), _request("subscribe", args))
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]
 

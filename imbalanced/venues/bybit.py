@@ -194,6 +194,10 @@ class BybitCodec:
         topics = (f"{self.product.book}.{symbol}",)
         return (_request("unsubscribe", topics, "0"), _request("subscribe", topics, "0"))
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        topics = (f"publicTrade.{symbol}",)
+        return (_request("unsubscribe", topics, "0"), _request("subscribe", topics, "0"))
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]
 
@@ -246,7 +250,8 @@ class BybitCodec:
         error = str(message.get("ret_msg") or "refused")
         if len(topics) > 1:  # which of them it was nobody says
             again = [Reply(_request("subscribe", (topic,), "0")) for topic in topics]
-            return [Answer(request_id=int(number), error=f"{len(topics)} topics: {error.partition(':')[0]}"), *again]
+            told = f"{len(topics)} topics: {error.partition(':')[0]}"
+            return [Answer(request_id=int(number), error=told, again=True), *again]
         named = tuple(dict.fromkeys(REFUSED.findall(error)))
         gone = bool(named) and op == "subscribe" and any(word in error.lower() for word in NO_SUCH)
         return [Answer(request_id=int(number), error=error, symbols=named, gone=gone)]

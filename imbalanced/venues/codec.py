@@ -282,13 +282,14 @@ class Answer(Struct, frozen=True, kw_only=True):
     """The venue's answer to something we sent. ``error`` is empty when it is an acknowledgement.
 
     ``symbols``: whom it is about, where the venue says so (in an acknowledgement none means all that was asked);
-    ``gone``: the venue does not know them (any more).
+    ``gone``: the venue does not know them (any more); ``again``: what was refused together is asked for one by one.
     """
 
     request_id: int
     error: str = ""
     symbols: tuple[str, ...] = ()
     gone: bool = False
+    again: bool = False
 
 
 class Trading(Struct, frozen=True, kw_only=True):
@@ -373,6 +374,11 @@ class Codec(Protocol):
         """What is sent on socket ``conn`` so that the image of a book comes again; where it comes by REST, so that a
         silent stream is served again (nothing where that is no use). Where a request names what a socket knows the
         stream by, it is that of this very socket: two may carry the book.
+        """
+
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        """What is sent on socket ``conn`` so that the trades of a symbol are served again; nothing where they come with
+        its book, or where it is no use.
         """
 
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:

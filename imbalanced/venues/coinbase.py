@@ -82,6 +82,8 @@ ORDER_MESSAGES = ("received", "open", "done", "match", "change")
 # One quote currency by another name: subscribed as X-USDC, told as X-USD (Advanced).
 TOLD_AS = ("-USDC", "-USD")
 
+TRADES = ("matches", "market_trades")
+
 
 class Product(Struct, frozen=True, kw_only=True):
     """One feed of Coinbase. ``with_key``: the one that is used instead where credentials are given."""
@@ -204,6 +206,12 @@ class CoinbaseCodec:
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         book = self._channels[:1]
         return [*self._requests("unsubscribe", symbol, book), *self._requests("subscribe", symbol, book)]
+
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        trades = tuple(channel for channel in self._channels if channel in TRADES)
+        if not trades:
+            return ()  # they come with the orders
+        return [*self._requests("unsubscribe", symbol, trades), *self._requests("subscribe", symbol, trades)]
 
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self._requests("unsubscribe", symbol, self._channels)

@@ -77,7 +77,8 @@ if TYPE_CHECKING:
     from imbalanced.venues.codec import Keepalive, Message
 
 BOOK = "book.{}.100ms"
-CHANNELS = (BOOK, "trades.{}.100ms", "ticker.{}.agg2")
+TRADES = "trades.{}.100ms"
+CHANNELS = (BOOK, TRADES, "ticker.{}.agg2")
 UNSUBSCRIBE = "public/unsubscribe"
 # What the venue says of its own service, once.
 SERVICE = ("platform_state", "instrument.state.any.any")
@@ -287,6 +288,10 @@ class DeribitCodec:
         if method == UNSUBSCRIBE:
             self._leaving.add(number)
         return _call(number, method, {"channels": list(channels)})
+
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        channels = (TRADES.format(symbol),)
+        return (self._request(UNSUBSCRIBE, channels), self._request("public/subscribe", channels))
 
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]

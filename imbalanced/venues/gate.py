@@ -15,7 +15,9 @@ frame (``channel``)          what we do                                         
                              decimal text; ``is_internal`` is no market trade
 ``futures.tickers``          Context (mark, index, funding, open interest in base       test frames 2020 to 2023
                              units)
-``event: subscribe``         Answer, with the text of its ``error``                     both recordings
+``event: subscribe``         Answer, with the text of its ``error``; of a list that is   both recordings, ccxt 4.5
+                             refused for one symbol the others are asked for one by     (a refusal of 2025-02)
+                             one (Reply)
 ``*.pong``, candles, ...     nothing                                                    recordings
 order_book (REST)            Image with ``id``                                          both recordings
 currency_pairs, contracts    Listing; a contract is worth ``quanto_multiplier``         both recordings
@@ -27,6 +29,7 @@ of liquidations; so none is asked for.
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -52,6 +55,7 @@ from imbalanced.venues.codec import (
     LinkPlan,
     Listing,
     Print,
+    Reply,
 )
 from imbalanced.venues.diff import Diff
 from imbalanced.venues.scan import size_from_text
@@ -68,6 +72,8 @@ if TYPE_CHECKING:
 # The image must have as many levels as the class of the diffs: 100 at 100 ms.
 EVERY, IMAGE_LEVELS = "100ms", 100
 SUBSCRIBE_AT_ONCE = 50
+# What may be the name of a symbol in the text of a refusal: ``unknown currency pair: AAA_USDT``.
+NAMED = re.compile(r"[A-Z0-9]+_[A-Z0-9_]+")
 # "label" of an error answer: there is no such symbol.
 NO_SUCH = ("INVALID_CURRENCY_PAIR", "INVALID_CURRENCY", "CONTRACT_NOT_FOUND")
 
@@ -134,6 +140,8 @@ class GateCodec:
         self._symbols = Symbols(venue)
         self.know, self.infer = self._symbols.know, self._symbols.infer
         self._diff = Diff(Rows(256))
+        self._lists: list[list[str]] = []  # of symbols that are asked for at once
+        self._apart: set[tuple[int, str, str]] = set()  # socket, channel, symbol: asked for by itself
         self._by_channel: dict[str, Callable[[Any], Iterable[Message]]] = {
             "spot.order_book_update": self._depth,
             "futures.order_book_update": self._depth,
@@ -143,7 +151,7 @@ class GateCodec:
         }
 
     def opened(self, conn: int) -> None:
-        return
+        self._apart = {one for one in self._apart if one[0] != conn}
 
     # -- subscriptions -------------------------------------------------------------------------------------------------
 
@@ -165,9 +173,11 @@ class GateCodec:
     def _subscriptions(self, symbols: list[str]) -> Iterable[str]:
         for symbol in symbols:
             yield self._of_book("subscribe", symbol)
+        lists = [symbols[start : start + SUBSCRIBE_AT_ONCE] for start in range(0, len(symbols), SUBSCRIBE_AT_ONCE)]
+        self._lists += [part for part in lists if part not in self._lists]
         for channel in self.product.lists:
-            for start in range(0, len(symbols), SUBSCRIBE_AT_ONCE):
-                yield self._request("subscribe", channel, symbols[start : start + SUBSCRIBE_AT_ONCE])
+            for part in lists:
+                yield self._request("subscribe", channel, part)
 
     def _of_book(self, event: str, symbol: str) -> str:
         levels = [str(IMAGE_LEVELS)] if self.product.family == "futures" else []
@@ -179,6 +189,9 @@ class GateCodec:
 
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return (self._of_book("unsubscribe", symbol), self._of_book("subscribe", symbol))
+
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return [self._request(event, "trades", [symbol]) for event in ("unsubscribe", "subscribe")]
 
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()  # a stream that ends costs nothing
@@ -199,13 +212,33 @@ class GateCodec:
         message = json_object(frame.data)
         channel, event, result = message.get("channel"), message.get("event"), message.get("result")
         if message.get("error"):
-            return guarded(_refused, message, frame.data, str(channel))
+            return guarded(lambda m: self._refused(m, frame.conn), message, frame.data, str(channel))
         if event in ("subscribe", "unsubscribe"):
             return [Answer(request_id=0)]
         handler = self._by_channel.get(channel) if isinstance(channel, str) else None
         if handler is None or event != "update":
             return []
         return guarded(handler, result, frame.data, str(channel), _symbol_of(result))
+
+    def _refused(self, message: dict[str, Any], conn: int) -> Iterable[Message]:
+        """One symbol is named, and all that were asked for with it are refused as well: each is asked for by itself.
+        Newer answers repeat what was asked, older ones do not.
+        """
+        channel, error = str(message.get("channel")), message["error"]
+        told = f"{channel}: {error['code']} {error['message']}"
+        named = NAMED.findall(str(error["message"]))
+        kind, asked = channel.partition(".")[2], message.get("payload") or ()
+        if kind not in self.product.lists or message.get("event") != "subscribe":
+            yield Answer(request_id=0, error=told, symbols=tuple(named or asked[:1]))
+            return
+        asked = asked or next((part for part in self._lists if named and named[0] in part), named)
+        names = tuple(named or (asked if len(asked) == 1 else ()))
+        yield Answer(request_id=0, error=told, symbols=names, again=len(asked) > 1)
+        self._apart.update((conn, kind, symbol) for symbol in named)
+        for symbol in map(text, asked):
+            if len(asked) > 1 and (conn, kind, symbol) not in self._apart:
+                self._apart.add((conn, kind, symbol))
+                yield Reply(self._request("subscribe", kind, [symbol]))
 
     def _depth(self, m: dict[str, Any]) -> Iterable[Message]:
         diff = self._diff
@@ -325,11 +358,6 @@ def _symbol_of(result: Any) -> object:
     if not isinstance(result, dict):
         return ""
     return next((name for key in ("s", "currency_pair", "contract") if isinstance(name := result.get(key), str)), "")
-
-
-def _refused(message: dict[str, Any]) -> Iterable[Message]:
-    error = message["error"]
-    return (Answer(request_id=0, error=f"{message.get('channel')}: {error['code']} {error['message']}"),)
 
 
 def _label(data: bytes) -> str:

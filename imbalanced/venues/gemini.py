@@ -124,6 +124,9 @@ class GeminiCodec:
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return [_request(method, [symbol]) for method in ("unsubscribe", "subscribe")]
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return ()  # trades come with the book
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]
 

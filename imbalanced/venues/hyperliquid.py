@@ -59,8 +59,9 @@ if TYPE_CHECKING:
 
 SIGN = {"B": 1, "A": -1}
 BOOK: dict[str, Any] = {"type": "l2Book", "fast": True}
+TRADES: dict[str, Any] = {"type": "trades"}
 # The subscriptions of one coin. An unsubscription must repeat the object to the letter.
-STREAMS: tuple[dict[str, Any], ...] = (BOOK, {"type": "trades"}, {"type": "activeAssetCtx"})
+STREAMS: tuple[dict[str, Any], ...] = (BOOK, TRADES, {"type": "activeAssetCtx"})
 
 
 class Product(Struct, frozen=True, kw_only=True):
@@ -127,6 +128,9 @@ class HyperliquidCodec:
 
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return [_request(method, BOOK, symbol) for method in ("unsubscribe", "subscribe")]
+
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return [_request(method, TRADES, symbol) for method in ("unsubscribe", "subscribe")]
 
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]

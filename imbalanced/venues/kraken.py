@@ -37,9 +37,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
-from zlib import crc32
 
 import msgspec
 import orjson
@@ -62,13 +60,14 @@ from imbalanced.venues.codec import (
     Trading,
 )
 from imbalanced.venues.diff import Diff
-from imbalanced.venues.symbols import Symbols, number_text
+from imbalanced.venues.digits import Digits
+from imbalanced.venues.symbols import Symbols
 from imbalanced.venues.wire import NS_PER_S, SIGNS, nanoseconds, text, utc, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from imbalanced.book import Book, Ladder
+    from imbalanced.book import Book
     from imbalanced.events import Frame, Instrument
     from imbalanced.venues.codec import Keepalive, Message
 
@@ -76,9 +75,8 @@ DEPTH = 1000
 V1_BOOK = f"book-{DEPTH}"
 V1_SIGNS = {"b": 1, "s": -1}
 CHECKSUM_LEVELS = 10
-# A size of so many units of its last decimal is not surely told by a float64 any more.
-EXACT_UNITS = 10**15
-LONG_AT_MOST = 4 * DEPTH
+# Numbers of books are decoded to the text that the wire has for them: a float would not do, a Decimal costs more.
+FLOATS = str
 # Symbols in one request: each is acknowledged on its own.
 SUBSCRIBE_AT_ONCE = 100
 OF_SYMBOL = re.compile(rb'"symbol":\s*"([A-Za-z0-9._/]{1,40})"|"([A-Za-z0-9._]{1,20}/[A-Za-z0-9._]{1,20})"\]$')
@@ -105,8 +103,8 @@ class _Head(Struct):
 
 
 class _Level(Struct):
-    price: Decimal
-    qty: Decimal
+    price: Any  # as it is written, see FLOATS
+    qty: Any
 
 
 class _Book(Struct):
@@ -199,9 +197,9 @@ class KrakenCodec:
         self.trades_count_up = True
         self._symbols = Symbols(venue)
         self._ours: dict[str, str] = {}
-        self._sums = Sums()
+        self._sums: dict[str, Digits] = {}
         self._by_channel: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, bool], Iterable[Message]]]] = {
-            "book": (msgspec.json.Decoder(_Of[list[_Book]]), self._books),
+            "book": (msgspec.json.Decoder(_Of[list[_Book]], float_hook=FLOATS), self._books),
             "trade": (msgspec.json.Decoder(_Of[list[_Trade]]), self._trades),
             "instrument": (msgspec.json.Decoder(_Of[_Pairs]), self._pairs),
             "status": (msgspec.json.Decoder(_Of[list[_System]]), self._status),
@@ -238,6 +236,10 @@ class KrakenCodec:
         book = _book_of([wire_name(symbol)])
         return (_request("unsubscribe", book), _request("subscribe", book | {"snapshot": True}))
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        trades = {"channel": "trade", "symbol": [wire_name(symbol)]}
+        return (_request("unsubscribe", trades), _request("subscribe", trades | {"snapshot": False}))
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]
 
@@ -246,7 +248,7 @@ class KrakenCodec:
         return Fetch(venue=self.venue, url=f"{self.endpoints.rest}/0/public/Depth?pair={symbol}&count=500")
 
     def verify(self, message: Diff | Image, book: Book) -> bool:
-        return self._sums.hold(message.symbol, book, self._symbols.of(message.symbol).price_scale)
+        return self._of(message.symbol).hold(book, self._symbols.of(message.symbol).price_scale)
 
     # -- frames --------------------------------------------------------------------------------------------------------
 
@@ -283,28 +285,34 @@ class KrakenCodec:
             event_ns = utc(one.timestamp) if one.timestamp else 0
             yield self._message(symbol, (bids, asks), event_ns, whole_book=whole_book, told=whole(one.checksum))
 
+    def _of(self, symbol: str) -> Digits:
+        """What the checksums of this book are made of."""
+        known = self._sums.get(symbol)
+        if known is None:
+            known = self._sums[symbol] = Digits(CHECKSUM_LEVELS)
+        return known
+
     def _message(
         self,
         symbol: str,
-        sides: tuple[Iterable[Any], Iterable[Any]],
+        sides: tuple[Sequence[Any], Sequence[Any]],
         event_ns: int,
         *,
         whole_book: bool,
         told: int | None,
     ) -> Diff | Image:
         """One book message of either version; ``told`` is its checksum, if it has one."""
+        bids, asks = sides
+        first = next(iter(bids or asks), None)
+        instrument = self._symbols.of(symbol, first[0] if first else None)
+        digits = self._of(symbol)
         if whole_book:
-            self._sums.begin(symbol)
+            digits.begin()
         rows = Rows()
-        for sign, side in zip((1, -1), sides, strict=True):
-            for level in side:
-                price, size = number_text(level[0]), number_text(level[1])
-                px = self._symbols.px(symbol, price)
-                rows.add(px, self._symbols.size(symbol, size, px))
-                self._sums.saw(symbol, sign * px, price, size)
-            if sign > 0:
-                rows.end_bids()
-        self._sums.told[symbol] = told
+        digits.add(rows, instrument, 1, bids)
+        rows.end_bids()
+        digits.add(rows, instrument, -1, asks)
+        digits.told = told
         if whole_book:
             return Image(symbol=symbol, last_id=0, event_ns=event_ns, rows=rows, checked=told is not None)
         diff = Diff(rows)
@@ -333,7 +341,7 @@ class KrakenCodec:
     def _pairs(self, told: _Pairs, _: bool) -> Iterable[Message]:
         for one in told.pairs:
             symbol = self._ours.get(one.symbol, one.symbol)
-            self._sums.decimals(symbol, whole(one.price_precision), whole(one.qty_precision))
+            self._of(symbol).decimals(whole(one.price_precision), whole(one.qty_precision))
             if one.symbol in self._ours and one.status:
                 yield Trading(symbol=symbol, state=SERVICE.get(one.status, "trading"), why=one.status)
 
@@ -371,71 +379,6 @@ class KrakenCodec:
                 yield self._print(one, V1_SIGNS[side], _ns_of_s(at))
 
 
-class Sums:
-    """What the checksums of the books are made of: decimals, and sizes too long for a float.
-
-    Places are signed prices: bids +, asks -.
-    """
-
-    def __init__(self) -> None:
-        self.told: dict[str, int | None] = {}
-        self._decimals: dict[str, tuple[int, int]] = {}
-        self._fixed: set[str] = set()
-        self._long: dict[str, dict[int, int]] = {}
-
-    def begin(self, symbol: str) -> None:
-        """A new book; decimals that were only seen are seen anew."""
-        self._long.pop(symbol, None)
-        if symbol not in self._fixed:
-            self._decimals[symbol] = (0, 0)
-
-    def decimals(self, symbol: str, of_price: int, of_size: int) -> None:
-        """What the venue says of a pair."""
-        self._fixed.add(symbol)
-        self._decimals[symbol] = (of_price, of_size)
-
-    def saw(self, symbol: str, place: int, price: str, size: str) -> None:
-        """One level as it was written."""
-        digits = size.replace(".", "")
-        if len(digits.lstrip("0")) > 15:
-            self._long.setdefault(symbol, {})[place] = int(digits)
-        elif symbol in self._long:
-            self._long[symbol].pop(place, None)
-        if symbol not in self._fixed:
-            of_price, of_size = self._decimals.get(symbol, (0, 0))
-            self._decimals[symbol] = (max(of_price, _places(price)), max(of_size, _places(size)))
-
-    def hold(self, symbol: str, book: Book, scale: int) -> bool:
-        """Whether this book is the one that was told of last."""
-        digits = self._digits(symbol, book.asks, -1, scale) + self._digits(symbol, book.bids, 1, scale)
-        return crc32(digits.encode()) == self.told.get(symbol)
-
-    def _digits(self, symbol: str, side: Ladder, sign: int, scale: int) -> str:
-        of_price, of_size = self._decimals.get(symbol, (0, 0))
-        long = self._long.get(symbol, {})
-        if len(long) > LONG_AT_MOST:  # what fell out of the depth was never removed
-            long = {place: units for place, units in long.items() if place * sign < 0 or side.size_at(abs(place))}
-            self._long[symbol] = long
-        told = []
-        for px, size in side.levels(CHECKSUM_LEVELS):
-            if size * 10**of_size < EXACT_UNITS - 1:
-                told.append(_level_digits(px, size, of_price - scale, of_size))
-            else:
-                units = long.get(sign * px, round(size * 10**of_size))
-                told.append(f"{_shifted(px, of_price - scale)}{units}")
-        return "".join(told)
-
-
-@lru_cache(maxsize=4_096)  # of twenty levels one or two are new
-def _level_digits(px: int, size: float, shift: int, of_size: int) -> str:
-    """Price and size of a level without their points; ``shift`` decimals more of the price than it has."""
-    return f"{_shifted(px, shift)}{round(size * 10**of_size)}"
-
-
-def _shifted(px: int, shift: int) -> int:
-    return px * int(10**shift) if shift >= 0 else px // int(10**-shift)
-
-
 def wire_name(symbol: str) -> str:
     """``XBT/USD`` of the list is ``BTC/USD`` on the socket."""
     return "/".join(RENAMED.get(part, part) for part in symbol.split("/"))
@@ -447,10 +390,6 @@ def _book_of(names: Sequence[str]) -> dict[str, Any]:
 
 def _request(method: str, params: dict[str, Any]) -> str:
     return orjson.dumps({"method": method, "params": params}).decode()
-
-
-def _places(number: str) -> int:
-    return len(number.partition(".")[2])
 
 
 def _ns_of_s(at: object) -> int:

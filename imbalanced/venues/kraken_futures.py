@@ -238,6 +238,9 @@ class KrakenFuturesCodec:
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return (_request("unsubscribe", "book", (symbol,)), _request("subscribe", "book", (symbol,)))
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return (_request("unsubscribe", "trade", (symbol,)), _request("subscribe", "trade", (symbol,)))
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]
 

@@ -138,6 +138,9 @@ class KucoinCodec:
     def resubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return tuple(_subscribe(STREAMS[0], [symbol], kind) for kind in ("unsubscribe", "subscribe"))
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        return tuple(_subscribe(STREAMS[1], [symbol], kind) for kind in ("unsubscribe", "subscribe"))
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return ()  # a stream that ends costs nothing
 
@@ -269,7 +272,8 @@ def _refused(message: dict[str, Any]) -> list[Message]:
     if topic is None or len(symbols) == 1:
         return [Answer(request_id=number, error=told, symbols=tuple(symbols))]
     again = [Reply(_subscribe(topic[1], [symbol])) for symbol in symbols]
-    return [Answer(request_id=number, error=f"{len(symbols)} topics: {told.partition(' ')[0]} not found"), *again]
+    error = f"{len(symbols)} topics: {told.partition(' ')[0]} not found"
+    return [Answer(request_id=number, error=error, again=True), *again]
 
 
 def _number(request_id: object) -> int:

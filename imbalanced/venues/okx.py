@@ -205,6 +205,10 @@ class OkxCodec:
         args = [{"channel": BOOK, "instId": symbol}]
         return tuple(orjson.dumps({"op": op, "args": args}).decode() for op in ("unsubscribe", "subscribe"))
 
+    def resubscribe_trades(self, symbol: str, conn: int = 0) -> Sequence[str]:
+        args = [{"channel": "trades", "instId": symbol}]
+        return tuple(orjson.dumps({"op": op, "args": args}).decode() for op in ("unsubscribe", "subscribe"))
+
     def unsubscribe(self, symbol: str, conn: int = 0) -> Sequence[str]:
         return self.resubscribe(symbol, conn)[:1]
 

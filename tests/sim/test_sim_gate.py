@@ -105,7 +105,17 @@ def test_tickers_tell_of_a_contract() -> None:
 def test_refusals(venue: str, channel: str, payload: list[str], code: int) -> None:
     gate = talk(venue)
     (told,) = gate.say(ask(venue, channel, *payload))
-    assert (told["error"]["code"], told["result"], bool(gate.desk.subscriptions)) == (code, None, False)
+    assert (told["error"]["code"], bool(gate.desk.subscriptions)) == (code, False)
+    assert told["result"] != {"status": "success"}
+
+
+@VENUES
+def test_a_list_is_refused_for_one_of_its_symbols(venue: str) -> None:
+    gate = talk(venue)
+    (told,) = gate.say(ask(venue, "trades", "BTC_USDT", "NOPE_USDT"))
+    assert told["error"]["message"].endswith(" NOPE_USDT")
+    assert told.get("payload") == (["BTC_USDT", "NOPE_USDT"] if venue == "gate" else None)
+    assert not gate.desk.subscriptions
 
 
 @VENUES
@@ -156,6 +166,24 @@ async def test_live_books_are_true_and_heal(simulate: Any, venue: str) -> None:
         await client.compares(20)
         assert client.losses == ["sequence_gap"], "and the other book goes on"
         assert client.trades()
+
+
+@VENUES
+async def test_a_symbol_that_is_refused_takes_the_trades_of_no_other_with_it(simulate: Any, venue: str) -> None:
+    running = await simulate(venue, symbols=SYMBOLS, speed=4.0)
+    wanted = [unified(venue, symbol) for symbol in SYMBOLS]
+    await listed(running, venue)  # and from now on it is not: the list of instruments is older than that
+    feed = running._houses[venue].feed
+    true = feed.listing
+    feed.listing = lambda symbol: None if symbol == "DOGE_USDT" else true(symbol)
+    async with watching(running, venue, *wanted, levels=10) as client:
+        await client.until(lambda: len(client.trades()) > 5, "trades of the other")
+        assert {one.instrument for one in client.trades()} == {wanted[0]}
+        told = client.notices("subscribe_error")
+        assert {one.instrument for one in told} == {wanted[1]}
+        channels = {"trades"} if venue == "gate" else {"trades", "tickers"}
+        assert channels <= {one.detail.partition(":")[0].partition(".")[2] for one in told}
+        assert not client.lost()
 
 
 @VENUES

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from imbalanced import lane
 from imbalanced.books import Books
+from imbalanced.missed import Missed
+from imbalanced.rotation import Overlap
 from imbalanced.rulings import Rulings
 from imbalanced.sim.worlds import DRAWN, World, faults, run
 from imbalanced.sim.worlds.__main__ import main, outcomes, seeds_of
@@ -20,6 +22,7 @@ from imbalanced.sim.worlds.oracle import Violated
 from imbalanced.sync import BookSync
 from imbalanced.venues import bitfinex, kraken
 from imbalanced.venues.codec import Chain
+from imbalanced.venues.wire import SIGNS
 
 if TYPE_CHECKING:
     from imbalanced.sim.worlds import Outcome
@@ -86,6 +89,23 @@ def test_a_counter_of_a_socket_that_nobody_asks_is_found(monkeypatch: pytest.Mon
     """Between two checksums nothing else shows that a level is missing."""
     monkeypatch.setattr(bitfinex, "holes", lambda *_: [])
     assert "bitfinex" in found("a counter that nobody asks").violation
+
+
+def test_trades_that_stay_away_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks for them again when they were refused."""
+    monkeypatch.setattr(Missed, "due", lambda *_: None)
+    assert "no trade told" in found("trades that stay away").violation
+
+
+def test_trades_told_twice_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sockets of a handover tell them."""
+    monkeypatch.setattr(Overlap, "first", lambda *_: True)
+    assert "told 2 times" in found("trades told twice").violation
+
+
+def test_trades_on_the_wrong_side_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIGNS, "buy", -1)
+    assert "a trade is told as" in found("trades on the wrong side").violation
 
 
 def test_a_pipeline_that_breaks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,11 @@ from imbalanced.events import (
     Trade,
 )
 from imbalanced.sim import SIMS
+from imbalanced.sim.market import Trade as MarketTrade
 from imbalanced.sim.worlds import World
-from imbalanced.sim.worlds.network import Ruling, Told
+from imbalanced.sim.worlds.network import Ruling, Shown, Sold, Told
 from imbalanced.sim.worlds.oracle import IMAGES_A_MINUTE, MINUTE_NS, SOCKETS_A_MINUTE, Oracle, Violated
+from imbalanced.sim.worlds.stage import S
 from imbalanced.states import State
 from imbalanced.venues.codec import Send
 
@@ -44,7 +46,7 @@ class Court:
     def says(self, *outputs: Any) -> None:
         self.oracle.fed(Frame(1, VENUE, 1, "ws", b""), None, list(outputs))
 
-    def hears(self, told: Told | Ruling, *outputs: Any, commands: Any = ()) -> None:
+    def hears(self, told: Shown, *outputs: Any, commands: Any = ()) -> None:
         self.oracle.fed(Frame(1, VENUE, 1, "ws", b""), told, list(outputs), commands)
 
     def has_lane(
@@ -140,6 +142,52 @@ def test_a_trade_is_told_once(court: Court) -> None:
     court.says(court.of(Trade, px=1, size=1.0, sign=1, trade_id=-1))
     with pytest.raises(Violated, match="told twice"):
         court.says(trade)
+
+
+def test_a_trade_is_told_as_it_was_and_as_often_as_its_frame_came(court: Court) -> None:
+    deals = [
+        court.true.sold(MarketTrade(1, 1, tick, (lots,), "buy", forced=False), 5) for tick, lots in ((9, 2), (9, 3))
+    ]
+    bought = court.true.deals[deals[0]]
+    right = court.of(Trade, px=bought.px, size=bought.size, sign=1, trade_id=-1)
+    court.hears(Sold(court.true.symbol, 0), right)
+    court.hears(Sold(court.true.symbol, 0, again=True), right)
+    with pytest.raises(Violated, match="trade 0 told 3 times"):
+        court.hears(Sold(court.true.symbol, 0), right)
+    for wrong in ({"px": 1}, {"size": 9.0}, {"sign": -1}):
+        with pytest.raises(Violated, match="a trade is told as"):
+            court.hears(Sold(court.true.symbol, 1), structs.replace(right, **wrong))
+
+
+def test_a_trade_with_a_number_is_told_once_and_in_its_order(court: Court) -> None:
+    for lots in (2, 3, 4):
+        court.true.sold(MarketTrade(1, 1, 9, (lots,), "sell", forced=False), 5)
+
+    def tells(number: int, *, again: bool = False) -> None:
+        deal = court.true.deals[number]
+        out = court.of(Trade, px=deal.px, size=deal.size, sign=-1, trade_id=number + 7 * again)
+        court.hears(Sold(court.true.symbol, number, again), out)
+
+    tells(1)
+    with pytest.raises(Violated, match="trade 1 told 2 times"):
+        tells(1, again=True)
+    with pytest.raises(Violated, match="trade 0 told after 1"):
+        tells(0)
+    tells(2)
+
+
+def test_what_trades_are_missing_is_named(court: Court) -> None:
+    court.lives()
+    court.watched.lane_of().wanted = True
+    for at_s in (1, 2):
+        court.true.sold(MarketTrade(1, 1, 9, (2,), "sell", forced=False), at_s * S)
+    assert court.oracle.untold(S, 2 * S) == [f"{VENUE} {court.name} (trade 0 of 1.000 s not told)"]
+    assert [name for name in court.oracle.deaf(S) if court.name in name] == [f"{VENUE} {court.name} (no trade told)"]
+    deal = court.true.deals[0]
+    court.hears(Sold(court.true.symbol, 0), court.of(Trade, px=deal.px, size=deal.size, sign=-1, trade_id=7))
+    assert court.oracle.untold(S, 2 * S) == []
+    assert [name for name in court.oracle.deaf(S) if court.name in name] == []
+    assert [name for name in court.oracle.deaf(2 * S) if court.name in name] != []
 
 
 def test_of_a_book_that_is_not_valid_nothing_is_known(court: Court) -> None:

@@ -217,6 +217,13 @@ def test_a_checksum_of_orders() -> None:
     assert wire.codec.verify_orders(told, orders)  # type: ignore[attr-defined]
     orders.apply(wire.says(1, "[12,100,1.6]")[0].orders)
     assert not wire.codec.verify_orders(told, orders)  # type: ignore[attr-defined]
+    after = checksum("11", "2.5e-7", "14", "-2", "12", "1.6", "13", "7")
+    (told,) = wire.says(1, '"cs"', str(after))
+    assert wire.codec.verify_orders(told, orders)  # type: ignore[attr-defined]
+    orders.apply(wire.says(1, "[12,101,-1.6]")[0].orders)
+    after = checksum("11", "2.5e-7", "12", "-1.6", "13", "7", "14", "-2")
+    (told,) = wire.says(1, '"cs"', str(after))
+    assert wire.codec.verify_orders(told, orders), "it has changed sides"  # type: ignore[attr-defined]
 
 
 # -- trades and context ------------------------------------------------------------------------------------------------

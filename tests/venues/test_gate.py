@@ -132,8 +132,41 @@ def test_answers(venue: str) -> None:
     fine = {"time": 1, "channel": channel, "event": "subscribe", "error": None, "result": {"status": "success"}}
     assert wire.ws(fine) == [Answer(request_id=0)]
     (refused,) = wire.ws({**fine, "error": {"code": 2, "message": "unknown currency pair"}, "result": None})
-    assert refused.error == f"{channel}: 2 unknown currency pair"
+    assert (refused.error, refused.symbols) == (f"{channel}: 2 unknown currency pair", ())
     assert wire.ws({"time": 1, "channel": f"{wire.family}.pong", "event": "", "result": None}) == []
+
+
+@BOTH
+@pytest.mark.parametrize("repeats", [True, False])
+def test_the_others_of_a_list_that_is_refused_are_asked_for_one_by_one(venue: str, *, repeats: bool) -> None:
+    wire, names = Wire(venue), ["AAA_USDT", "BBB_USDT", "CCC_USDT"]
+    (plan,) = wire.codec.plan([known(venue, name) for name in names])
+    (asked,) = (one for one in map(orjson.loads, plan.subscribe) if one["channel"].endswith(".trades"))
+    why = {"code": 2, "message": "unknown currency pair: BBB_USDT"}
+    told = {"time": 1, "channel": asked["channel"], "event": "subscribe", "error": why, "result": None}
+    payload = {"payload": asked["payload"]} if repeats else {}
+    refused, *again = wire.ws({**told, **payload})
+    assert (refused.error, refused.symbols) == (f"{asked['channel']}: 2 {why['message']}", ("BBB_USDT",))
+    single = [orjson.loads(one.text) for one in again]
+    assert single == [{**asked, "payload": [name]} for name in ("AAA_USDT", "CCC_USDT")]
+    why = {"code": 2, "message": "unknown currency pair: CCC_USDT"}
+    (refused,) = wire.ws({**told, "error": why, **({"payload": ["CCC_USDT"]} if repeats else {})})
+    assert refused.symbols == ("CCC_USDT",), "and nothing is asked for over and over"
+    wire.codec.opened(1)
+    assert len(wire.ws({**told, **payload})) == 3, "a new socket is asked anew"
+
+
+@BOTH
+def test_who_is_refused_is_told_by_what_was_asked_where_the_reason_names_nobody(venue: str) -> None:
+    wire = Wire(venue)
+    wire.codec.plan([known(venue)])
+    told = {"channel": f"{wire.family}.trades", "event": "subscribe", "error": {"code": 2, "message": "no"}}
+    (refused,) = wire.ws({**told, "payload": ["AAA_USDT"]})
+    assert refused.symbols == ("AAA_USDT",)
+    refused, *again = wire.ws({**told, "payload": ["AAA_USDT", "BBB_USDT"]})
+    assert (refused.symbols, len(again)) == ((), 2)
+    book = {**told, "channel": f"{wire.family}.order_book_update", "payload": ["AAA_USDT", "100ms"]}
+    assert [one.symbols for one in wire.ws(book)] == [("AAA_USDT",)]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ frames, a level or an order each, there is a truth as of each of them.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from imbalanced.events import Instrument
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from imbalanced.sim.market import BookSide, Level, TakerSide
     from imbalanced.sim.wire import Listing, Order, Wire
 
+PAST_TRADES = 50
 REACH = 25  # ticks behind the touch where orders are set
 LEAST_LEVELS = 3
 WALL_LOTS = 400  # now and then an order so large that signals open
@@ -43,6 +45,15 @@ class Truth(NamedTuple):
 
     bids: list[tuple[int, float]]
     asks: list[tuple[int, float]]
+
+
+class Deal(NamedTuple):
+    """A trade in the product's units, and when it was. ``sign`` is the taker's."""
+
+    at_ns: int
+    px: int
+    size: float
+    sign: int
 
 
 class Turn(NamedTuple):
@@ -97,6 +108,8 @@ class TrueBook:
         self.listing = listing
         self.instrument = instrument(venue, listing)
         self.as_of: dict[int, Truth] = {}
+        self.deals: list[Deal] = []
+        self.past: deque[tuple[int, Trade]] = deque(maxlen=PAST_TRADES)  # (ms, trade), for who subscribes
         self.bids: dict[int, int] = {}
         self.asks: dict[int, int] = {}
         self._wire = wire
@@ -143,6 +156,13 @@ class TrueBook:
         gone = tick in ladder and len(ladder) > LEAST_LEVELS and self._rng.random() < 0.5
         self._put(side, tick, 0 if gone else lots)
         return None
+
+    def sold(self, trade: Trade, now_ns: int) -> int:
+        """Remember a trade; its place among all of them."""
+        self.past.append((self._ms, trade))
+        px, size = self._of_product((trade.tick, trade.lots))
+        self.deals.append(Deal(now_ns, px, size, 1 if trade.taker == "buy" else -1))
+        return len(self.deals) - 1
 
     def cross(self) -> None:
         """Somebody bids above the best ask, and the venue tells it."""

@@ -17,7 +17,7 @@ from imbalanced.sim.venue import Frame, Meter, Request
 from imbalanced.sim.wire import BOOKS, Image
 from imbalanced.sim.worlds import faults
 from imbalanced.sim.worlds.books import TrueBook
-from imbalanced.sim.worlds.network import Ruling, Socket, Told
+from imbalanced.sim.worlds.network import Ruling, Socket, Sold, Told
 from imbalanced.sim.worlds.oracle import Violated
 from imbalanced.sim.worlds.stage import S
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 HOST = "venue.invalid"
 TRADES = ("trade", "agg_trade")
+_OF_TRADES, _OF_BOOKS = re.compile(r"trade|match", re.IGNORECASE), re.compile(r"book|level2|depth", re.IGNORECASE)
 _REFUSAL = re.compile(r"error|fail|invalid|success\W+false", re.IGNORECASE)
 
 
@@ -68,6 +69,7 @@ class Floor:
         self.first: dict[str, Told] = {}
         self.fault = ""  # of the call that is being answered
         self.calling = False
+        self.asked_for_trades = False  # and for nothing else
 
     def info(self, now_ms: int) -> str:
         raise NotImplementedError("the product is told of instruments by the world")
@@ -77,8 +79,10 @@ class Floor:
 
     def listing(self, symbol: str) -> Listing | None:
         book = self._exchange.books.get(symbol)
-        refused = symbol in self._exchange.refusing and not self.calling
-        return None if book is None or refused else book.listing
+        refusing = self._exchange.refusing
+        if self.asked_for_trades:
+            refusing = refusing | self._exchange.refusing_trades
+        return None if book is None or (symbol in refusing and not self.calling) else book.listing
 
     def snapshot(self, symbol: str, limit: int, now_ms: int) -> str | None:
         book, weather = self._exchange.books[symbol], self._exchange.stage.weather
@@ -98,7 +102,11 @@ class Floor:
         return None
 
     def begin(self, stream: Stream, now_ms: int) -> Frame | None:
-        """The whole book in band, level with the flow; of everything else nothing."""
+        """The whole book in band, level with the flow; of trades those before, where the venue tells them."""
+        if stream.kind in TRADES and stream.symbol in self._exchange.books:
+            book = self._exchange.books[stream.symbol]
+            past = self._exchange.venue.wire.history(book.listing, stream, book.past, now_ms) if book.past else ""
+            return Frame(stream, past) if past else None
         if stream.kind not in BOOKS or stream.kind == "depth":
             return None
         exchange, weather = self._exchange, self._exchange.stage.weather
@@ -141,6 +149,8 @@ class Exchange:
         self.down = False
         self.refusing_s = 0.0
         self.refusing: set[str] = set()  # symbols whose subscriptions are refused
+        self.refusing_trades: set[str] = set()  # or those to their trades alone
+        self.silent_trades: set[str] = set()  # symbols whose trades are not told to anybody
         self.idle: set[str] = set()  # those that the list of instruments says do not trade
         self.paused = False
         self.interval_ns = interval_ns
@@ -186,10 +196,13 @@ class Exchange:
 
     def ruling(self, text: str) -> Ruling | None:
         """What an answer of the venue rules, if it names a symbol that is refused."""
-        if not self.refusing or not _REFUSAL.search(text):
-            return None
-        named = [symbol for symbol in sorted(self.refusing) if self._names[symbol].search(text)]
-        return Ruling(named[0], "refused") if named else None
+        refusing = self.refusing | self.refusing_trades
+        said = _REFUSAL.search(text) if refusing else None
+        for start in (said.start(), 0) if said is not None else ():  # what was asked may stand before what is refused
+            named = [symbol for symbol in sorted(refusing) if self._names[symbol].search(text, start)]
+            if named:
+                return Ruling(named[0], "refused")
+        return None
 
     # -- the markets ---------------------------------------------------------------------------------------------------
 
@@ -212,13 +225,16 @@ class Exchange:
 
     def _traded(self, book: TrueBook, trade: Trade) -> None:
         wire, now_ms = self.venue.wire, self.stage.venue_ms
+        if book.symbol in self.silent_trades:
+            return
+        sold = Sold(book.symbol, book.sold(trade, self.stage.now_ns))
         for socket, name, stream in self._takers("trade", book):
             if stream.kind == "trade":
                 texts = wire.trades(book.listing, trade, now_ms, now_ms)
             else:
                 texts = [wire.agg_trade(book.listing, trade, now_ms, now_ms)]
             for text in texts:
-                socket.push(socket.desk.envelope(name, Frame(stream, text)))
+                socket.push(socket.desk.envelope(name, Frame(stream, text)), sold)
 
     def tell(self, book: TrueBook) -> None:
         """The message of what changed, to whom it concerns."""
@@ -267,6 +283,10 @@ class Exchange:
         """It is served no more."""
         if socket in self.sockets:
             self.sockets.remove(socket)
+
+    def hears(self, text: str) -> None:
+        """A request of a client is going to be answered."""
+        self._floor.asked_for_trades = bool(_OF_TRADES.search(text)) and not _OF_BOOKS.search(text)
 
     def flows(self, desk: Desk) -> dict[tuple[str, str], tuple[str, Stream]]:
         """What of this world a desk is subscribed to."""

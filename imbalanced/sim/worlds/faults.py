@@ -55,6 +55,8 @@ HAPPENINGS = (
     "rename",  # likewise, and it comes back under another name
     "halt",  # a symbol does not trade for a while: the venue says so, or only its list
     "refuse",  # a symbol cannot be subscribed for a while
+    "refuse_trades",  # its trades cannot, its book can
+    "silent_trades",  # its trades are acknowledged, but none comes
 )
 KINDS = (*MESSAGES, *IMAGES, *CALLS, *HAPPENINGS)
 REFUSALS = ("server_error", "teapot", "too_many", "timeout")

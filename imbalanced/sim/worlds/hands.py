@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from imbalanced.events import FrameKind
     from imbalanced.sim.worlds.exchange import Answered, Exchange
-    from imbalanced.sim.worlds.network import Ruling, Socket, Told
+    from imbalanced.sim.worlds.network import Shown, Socket
     from imbalanced.sim.worlds.stage import Stage
     from imbalanced.venues.codec import Command, Limits
 
@@ -78,7 +78,7 @@ class Link:
         if not self._pumping:
             self._pump(self.socket)
 
-    def message(self, data: bytes, told: Told | Ruling | None) -> None:
+    def message(self, data: bytes, told: Shown | None) -> None:
         """From the socket."""
         if not self._why:
             self._hands.give("ws", self.conn, data, told=told)
@@ -141,7 +141,7 @@ class Hands:
         self,
         exchange: Exchange,
         limits: Limits,
-        feed: Callable[[Frame, Told | Ruling | None], None],
+        feed: Callable[[Frame, Shown | None], None],
         opened: Callable[[int], None],
     ) -> None:
         self.exchange = exchange
@@ -174,7 +174,7 @@ class Hands:
         *,
         url: str = "",
         status: int = 200,
-        told: Told | Ruling | None = None,
+        told: Shown | None = None,
     ) -> None:
         """A frame of now."""
         self._feed(Frame(self.clock_ns(), self.venue, conn, kind, data, url, status), told)

@@ -45,6 +45,8 @@ class Happenings:
             "rename": self._of_book(listings.rename),
             "halt": self._of_book(listings.halt),
             "refuse": self._of_book(listings.refuse),
+            "refuse_trades": self._of_book(listings.refuse_trades),
+            "silent_trades": self._silent_trades,
         }
 
     def strike(self, kind: str, end_ns: int) -> None:
@@ -90,6 +92,14 @@ class Happenings:
 
     def _silent_socket(self, exchange: Exchange, end_ns: int) -> bool:
         return self._silence(exchange, "", end_ns)
+
+    def _silent_trades(self, exchange: Exchange, end_ns: int) -> bool:
+        book = self._book(exchange)
+        if book is None:
+            return False
+        exchange.silent_trades.add(book.symbol)
+        self._stage.at(end_ns, exchange.silent_trades.discard, book.symbol)
+        return True
 
     def _silence(self, exchange: Exchange, symbol: str, end_ns: int) -> bool:
         socket = self._socket(exchange)

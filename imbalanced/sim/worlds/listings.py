@@ -84,11 +84,18 @@ class Listings:
 
     def refuse(self, exchange: Exchange, book: TrueBook, over_ns: int) -> bool:
         """Who asks for it is refused; a socket is cut, so that somebody asks."""
-        if book.symbol in exchange.refusing:
+        return self._refuse(exchange, exchange.refusing, book, over_ns)
+
+    def refuse_trades(self, exchange: Exchange, book: TrueBook, over_ns: int) -> bool:
+        """Likewise, but only who asks for its trades."""
+        return self._refuse(exchange, exchange.refusing_trades, book, over_ns)
+
+    def _refuse(self, exchange: Exchange, refusing: set[str], book: TrueBook, over_ns: int) -> bool:
+        if book.symbol in refusing:
             return False
         self._oracle.may_go(exchange.venue.id, book.symbol)
-        exchange.refusing.add(book.symbol)
-        self._stage.at(over_ns, self._accept, exchange, book)
+        refusing.add(book.symbol)
+        self._stage.at(over_ns, self._accept, exchange, refusing, book)
         if exchange.sockets:
             self._stage.rng.choice(exchange.sockets).cut(*self._stage.rng.choice(faults.CLOSES))
         return True
@@ -103,9 +110,9 @@ class Listings:
         exchange.idle.discard(book.symbol)
         self._read_again(exchange)
 
-    def _accept(self, exchange: Exchange, book: TrueBook) -> None:
+    def _accept(self, exchange: Exchange, refusing: set[str], book: TrueBook) -> None:
         if exchange.books.get(book.symbol) is book:
-            exchange.refusing.discard(book.symbol)
+            refusing.discard(book.symbol)
 
     def _read_again(self, exchange: Exchange) -> None:
         self._stage.after(self._stage.rng.randrange(READ_AGAIN_NS), self._give_again, exchange)

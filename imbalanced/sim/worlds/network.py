@@ -7,7 +7,7 @@ time (one read). What is dropped, doubled or overtaken was so at the venue alrea
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from imbalanced.sim.venue import Close, Send, Tell
 from imbalanced.sim.worlds import faults
@@ -48,6 +48,18 @@ class Ruling(NamedTuple):
     word: Literal["halted", "trading", "refused"]
 
 
+class Sold(NamedTuple):
+    """Which trade of a symbol a frame tells, by its place among all of them. ``again``: it is a copy."""
+
+    symbol: str
+    number: int
+    again: bool = False
+
+
+# What a frame shows, as the world knows it.
+Shown: TypeAlias = "Told | Ruling | Sold"
+
+
 class Socket:
     """Both ends of one connection. ``silent`` symbols are subscribed and not served (empty text: all of them)."""
 
@@ -82,6 +94,7 @@ class Socket:
         if not self.open or self.half_open or not text:
             return
         self._exchange.heard(self._inbound_ns)
+        self._exchange.hears(text)
         commands = self.desk.receive(text, self._stage.venue_ms)
         self.flows = self._exchange.flows(self.desk)
         self.obey(commands, answers=True)
@@ -123,7 +136,7 @@ class Socket:
             self.doubt(told.symbol)
         return told
 
-    def _suffers(self, text: str, told: Told | Ruling | None) -> str:
+    def _suffers(self, text: str, told: Shown | None) -> str:
         """What befalls this message: only what the venue's own protocol can show, sooner or later."""
         kind = self._stage.weather.of_message()
         states = self._exchange.venue.wire.states
@@ -140,7 +153,7 @@ class Socket:
         for one in self._exchange.books if not symbol else (symbol,):
             self.doubt(one)
 
-    def push(self, text: str, told: Told | Ruling | None = None) -> None:
+    def push(self, text: str, told: Shown | None = None) -> None:
         """A message of the venue, and whatever the weather does to it."""
         if not self.open or self.half_open:
             return
@@ -155,7 +168,8 @@ class Socket:
             return
         if kind == "duplicate":
             again_ns = at_ns + rng.choice((0, rng.randrange(3 * S)))
-            self._stage.at(again_ns, self._arrive, data, told)
+            again = told._replace(again=True) if isinstance(told, Sold) else told
+            self._stage.at(again_ns, self._arrive, data, again)
         elif kind == "reorder":
             weather.done(kind)
             self._stage.at(at_ns + rng.randrange(1, 3 * S), self._arrive, data, told)
@@ -187,7 +201,7 @@ class Socket:
         self._last_ns = at_ns
         self._stage.at(at_ns, target._arrive, data, told)
 
-    def _with_a_wrong_digit(self, text: str, told: Told | Ruling | None) -> str:
+    def _with_a_wrong_digit(self, text: str, told: Shown | None) -> str:
         """Where a checksum shows it: in the message itself, or in one that follows."""
         if self._exchange.proof.apart:
             if not isinstance(told, Told) or told.is_last:
@@ -202,7 +216,7 @@ class Socket:
         chosen = self._stage.rng.choice([found.start() for found in _DIGIT.finditer(text[:end], begin)])
         return f"{text[:chosen]}{(int(text[chosen]) + 1) % 10}{text[chosen + 1 :]}"
 
-    def _arrive(self, data: bytes, told: Told | Ruling | None) -> None:
+    def _arrive(self, data: bytes, told: Shown | None) -> None:
         if self.open and not self.half_open:
             self.link.message(data, told)
 

@@ -3,15 +3,16 @@
 - A book that says LIVE equals its venue's true book as of the id it names, level by level.
 - BookValid and BookInvalid alternate; books change, and signals open, only between them; no open signal outlives its
   book, and of a book that is not LIVE no snapshot tells a value.
-- A trade that has a number is told once.
+- A trade is told as it was, price, size and taker, by its own frame, and once: where it has a number always, else as
+  often as its frame came. Those with numbers are told in their order, but while one socket takes over from another.
 - A symbol that is listed no more is closed with ``symbol_gone`` and stays closed; no other is ever closed so, but where
   the venue itself refused it as unknown.
 - Of a symbol whose trading is halted (by the venue's word or its list) no book is LIVE until that is taken back, or a
   new socket says nothing of it.
 - A subscription that is refused by name is told with symbol and reason, and no other book is lost by it.
 - No storm: book images asked for and sockets opened stay within bounds in any minute.
-- Once the faults have stopped, every socket is open and every book LIVE again within a bounded time, and stays so but
-  for planned rotations.
+- Once the faults have stopped, every socket is open, every book LIVE and every trade told again within a bounded time,
+  and stays so but for planned rotations.
 
 Where the venue numbers nothing, "as of" is the frame that was handed over last, by one of its sockets. Where a message
 is several frames, the venue's book is told level by level, and is judged so. A checksum that is a message of its own
@@ -36,13 +37,14 @@ from imbalanced.events import (
     Signal,
     Trade,
 )
-from imbalanced.sim.worlds.network import Ruling, Told
+from imbalanced.sim.worlds.deals import Deals
+from imbalanced.sim.worlds.network import Ruling, Shown, Sold, Told
 from imbalanced.sim.worlds.stage import S
 from imbalanced.states import State
 from imbalanced.venues.codec import Chain, Send, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from imbalanced.events import Frame, Instrument
     from imbalanced.lane import Lane
@@ -78,6 +80,7 @@ class _Watched:
         self.losses = 0
         self.why = ""
         self.trades: set[int] = set()
+        self.deals = Deals(true.deals)
         self.signals: dict[str, str] = {}
         self.versions: dict[int, int] = {}
         self.heard = True
@@ -153,9 +156,7 @@ class Oracle:
 
     # -- every frame ---------------------------------------------------------------------------------------------------
 
-    def fed(
-        self, frame: Frame, told: Told | Ruling | None, outputs: list[Any], commands: Sequence[Command] = ()
-    ) -> None:
+    def fed(self, frame: Frame, told: Shown | None, outputs: list[Any], commands: Sequence[Command] = ()) -> None:
         """What this frame made, and made be done, is as it must be."""
         self._frames += 1
         touched: dict[_Watched, None] = {}  # in the order of the frame, as everything here
@@ -165,6 +166,8 @@ class Oracle:
             watched.heard = True
             (watched.in_doubt.add if told.in_doubt else watched.in_doubt.discard)(frame.conn)
             touched[watched] = None
+        elif isinstance(told, Sold):
+            self._sold(frame, told, outputs)
         elif told is not None:
             touched.update(self._ruled(frame, told, outputs, commands))
         elif frame.kind in ("open", "close"):
@@ -182,6 +185,28 @@ class Oracle:
         every = self._frames % LOOK_AT_ALL == 0 or frame.kind == "instruments"
         for watched in (*self.books.values(), *self._left) if every else touched:
             self._book(watched)
+
+    def _sold(self, frame: Frame, told: Sold, outputs: list[Any]) -> None:
+        watched = self._by_symbol[frame.venue, told.symbol]
+        # While one socket takes over from another, either may be ahead.
+        wrong = watched.deals.heard(told, outputs, in_order=not self._sessions[frame.venue].rotation.active)
+        if wrong:
+            raise Violated(f"{frame.venue} {told.symbol}: {wrong}")
+
+    def untold(self, since_ns: int, until_ns: int) -> list[str]:
+        """The books of which a trade of this time was not told."""
+        missing = ((name, watched.deals.untold(since_ns, until_ns)) for name, watched in self._trading())
+        return [f"{name} ({what})" for name, what in missing if what]
+
+    def deaf(self, since_ns: int) -> list[str]:
+        """The books of whose trades none was told of this time on."""
+        return [f"{name} (no trade told)" for name, one in self._trading() if not one.deals.told_since(since_ns)]
+
+    def _trading(self) -> Iterator[tuple[str, _Watched]]:
+        for (venue, instrument), watched in self.books.items():
+            lane = watched.lane_of()
+            if lane is not None and lane.wanted:
+                yield f"{venue} {instrument}", watched
 
     def _ruled(
         self, frame: Frame, told: Ruling, outputs: list[Any], commands: Sequence[Command]
@@ -243,11 +268,14 @@ class Oracle:
         return found
 
     def untrusted(self) -> list[str]:
-        """The proofs that are not trusted: nothing of what happens here is their fault for long."""
+        """The proofs that are not trusted: nothing of what happens here is their fault for long. Where every symbol is
+        gone, nobody is left to show it.
+        """
         return [
             f"{venue}: {proof} not trusted"
             for venue, session in self._sessions.items()
             for proof in session.proofs.lost
+            if any(lane.wanted for lane in session.lanes.values())
         ]
 
     def losses(self) -> dict[Key, int]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from imbalanced.config import Config
     from imbalanced.sim.venue import SimVenue
-    from imbalanced.sim.worlds.network import Ruling, Told
+    from imbalanced.sim.worlds.network import Shown
 
 BASES = ("BTC", "ETH", "SOL")
 PAIRS = ("{}/USDT", "{}/USDT:USDT", "{}/USD:{}")  # a venue lists what it has of them
@@ -42,6 +42,8 @@ CLOCK_LOOKS_NS = S
 # After the faults what is under way arrives (a timeout of calls, a delayed message), then the calm is judged: in slow
 # worlds long enough for keep-alives.
 IN_FLIGHT_NS, CALM_NS, LONG_CALM_NS = 15 * S, 4 * S, 70 * S
+# So long a message takes at most where nothing holds it up.
+ON_ITS_WAY_NS = S // 10
 # A silent stream is noticed after two minutes, a silent socket after four more; what was lost often cools down.
 KEEPALIVE_NS = 30 * S
 HEAL_NS, COOL_DOWN_NS, LOSSES_TO_COOL_DOWN = 480 * S, 600 * S, 5
@@ -204,8 +206,11 @@ class World:
         healed_ns = self.stage.now_ns - began_ns
         self._until(max(self.stage.now_ns, calm_ns))
         self._until_well(began_ns)
-        before = self.oracle.losses()
+        before, calm_ns = self.oracle.losses(), self.stage.now_ns
         self._until(self.stage.now_ns + (CALM_NS if self._brisk else LONG_CALM_NS))
+        untold = self.oracle.untold(calm_ns, self.stage.now_ns - ON_ITS_WAY_NS)
+        if untold:
+            raise Violated(f"in the calm after the faults: {', '.join(untold)}")
         for key, count in self.oracle.losses().items():
             why = self.oracle.books[key].why
             rotated = self._rotates and why == GapKind.SOCKET_CLOSED
@@ -215,8 +220,15 @@ class World:
         return healed_ns
 
     def _until_well(self, began_ns: int) -> None:
-        """Every socket open, every book LIVE."""
-        while missing := [*self.oracle.missing(), *self.oracle.untrusted(), *self._shut()]:
+        """Every socket open, every book LIVE, every trade told."""
+        sessions = self.pipeline.sessions.values()
+        while missing := [
+            *self.oracle.missing(),
+            *self.oracle.untrusted(),
+            *self._shut(),
+            *(f"{session.venue} {name} missed" for session in sessions for name in session.missed.symbols),
+            *self.oracle.deaf(began_ns + IN_FLIGHT_NS),
+        ]:
             cool_down_ns = COOL_DOWN_NS if max(self.oracle.losses().values()) > LOSSES_TO_COOL_DOWN else 0
             if self.stage.now_ns > began_ns + HEAL_NS + cool_down_ns:
                 after_s = (self.stage.now_ns - began_ns) // S
@@ -242,7 +254,7 @@ class World:
 
     # -- the product ---------------------------------------------------------------------------------------------------
 
-    def feed(self, frame: Frame, told: Told | Ruling | None) -> None:
+    def feed(self, frame: Frame, told: Shown | None) -> None:
         """One frame into the product; its word is judged and its commands are carried out."""
         self.frames += 1
         try:
