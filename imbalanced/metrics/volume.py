@@ -323,6 +323,7 @@ class Absorption(Metric):
             if self._mids.count == 0:
                 self._base = twice
             self._mid = cython.cast(cython.double, twice - self._base)
+            self._mids.at(t_ns - self._window_ns)  # a book may change for hours between two trades
             self._mids.push(t_ns, self._mid)
 
     @cython.ccall

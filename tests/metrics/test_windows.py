@@ -29,9 +29,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+GRID = Grid(4, Decimal("0.01"), None)
+ABSORPTION = METRICS["absorption"].Options(min_net=Decimal(1), ref_volume=Decimal(1))
+
+
 def metric(name: str) -> Metric:
     kind = METRICS[name]
-    return make(kind, kind.Options(**OPTIONS[name]), Grid(4, Decimal("0.01"), None))
+    return make(kind, kind.Options(**OPTIONS[name]), GRID)
 
 
 def rows(number: int) -> Rows:
@@ -73,6 +77,18 @@ def test_memory_returns_after_a_storm(name: str) -> None:
             scene.event(number, 10 * S + number * 100 * MS)
         assert most > 200_000
         assert tracemalloc.get_traced_memory()[0] < most / 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_book_without_trades_is_not_remembered_for_good() -> None:
+    scene = Scene(make(METRICS["absorption"], ABSORPTION, GRID))
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            scene.book.apply(rows(number))
+            scene.watcher.book_changed(scene.book, number * 100 * MS)
+        assert tracemalloc.get_traced_memory()[0] < 20_000
     finally:
         tracemalloc.stop()
 
