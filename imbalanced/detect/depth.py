@@ -13,7 +13,7 @@ from msgspec import Struct, field
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.detect.across import Post
-    from imbalanced.detect.detector import Detector, held_until_known
+    from imbalanced.detect.detector import Detector, held_below, held_until_known
     from imbalanced.detect.past import Past
     from imbalanced.detect.standing import Standing
     from imbalanced.metrics.across import Depths
@@ -22,7 +22,7 @@ if not cython.compiled:
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.across import Post
-    from cython.cimports.imbalanced.detect.detector import Detector, held_until_known
+    from cython.cimports.imbalanced.detect.detector import Detector, held_below, held_until_known
     from cython.cimports.imbalanced.detect.past import Past
     from cython.cimports.imbalanced.detect.standing import Standing
     from cython.cimports.imbalanced.metrics.across import Depths
@@ -31,13 +31,9 @@ else:
 
 from imbalanced.detect.detector import DetectorOptions
 from imbalanced.detect.standardiser import Standardise
+from imbalanced.detect.thinning import Thinning
 from imbalanced.metrics import lifecycle, metric
-from imbalanced.metrics.depth import (
-    Exhaustion,
-    ExhaustionOptions,
-    Resiliency,
-    ResiliencyOptions,
-)
+from imbalanced.metrics.depth import Resiliency, ResiliencyOptions
 from imbalanced.metrics.metric import NS_PER_MS, Grid
 from imbalanced.options import Doc, Fault, Millis, Millis0, NonNegative, Positive, Share, nearest, shown
 
@@ -52,6 +48,8 @@ if TYPE_CHECKING:
 NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
 OPENED = cython.declare(cython.int, lifecycle.OPENED)
+# What has been unusual may fall to this share of it, as in `detector.py`: what jumps about a bar would never last.
+STAYS = cython.declare(cython.double, 0.7)
 
 
 class MarketDepthImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
@@ -68,6 +66,7 @@ class MarketDepthImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
     times_usual: NonNegative = Decimal(2)
     bps: Annotated[Positive, Doc("half-width of the band around the mid, in basis points")] = Decimal(10)
     prove_ms: Annotated[Millis, Doc("depth beyond the usual counts once it has stood for so long")] = 8_000
+    settle_ms: Annotated[Millis0, Doc("while ages count: how long an unusual imbalance must have stood before")] = 2_000
     standardise: Standardise = Standardise(half_life_ms=600_000, min_sd=Decimal("0.05"))
 
 
@@ -117,10 +116,11 @@ class MarketDepthImbalance(Detector):
     """The z-score of the imbalance of notional within a band around the mid: against the book's own lasting lean.
 
     While the filter ``spoof`` is on, only aged depth counts: not what came within the last 500 ms, and of what is
-    beyond a side's usual depth behind the touch only what has stood for ``prove``. With the filter off it is all depth
-    at its word. The usual peak is that of the money by which one side exceeds the other, against its own median of the
-    last ten minutes. Positive: more bids than usual. No value: as ``band_imbalance``, and before the standardiser is
-    warm.
+    beyond a side's usual depth behind the touch only what has stood for ``prove``; and the imbalance itself must have
+    stood for ``settle``, for one large order at the touch is gone in a second or two and an interest stays. With the
+    filter off it is all depth at its word. The usual peak is that of the money by which one side exceeds the other,
+    against its own median of the last ten minutes. Positive: more bids than usual. No value: as ``band_imbalance``, and
+    before the standardiser is warm.
     Source: depth imbalance of Cao, Hansch & Wang 2009.
     """
 
@@ -128,6 +128,9 @@ class MarketDepthImbalance(Detector):
     _band: Metric
     _aged: Standing | None
     _prove: tuple[Decimal, int]
+    _settle_ns: cython.longlong
+    _unusual_ns: cython.longlong
+    _unusual: cython.int
     _lasting: Past
     _exceeds: cython.double
     _per_unit: cython.double
@@ -139,6 +142,9 @@ class MarketDepthImbalance(Detector):
         self._exceeds = nan
         self._aged = None
         self._prove = (Decimal(options.bps), options.prove_ms)
+        self._settle_ns = options.settle_ms * NS_PER_MS
+        self._unusual_ns = 0
+        self._unusual = 0
         super().__init__(kind, name, options, [self._band], True)
 
     def age_by(self, cohorts: Cohorts) -> None:
@@ -152,6 +158,7 @@ class MarketDepthImbalance(Detector):
         Detector.cut(self)
         self._lasting.clear()
         self._exceeds = nan
+        self._unusual = 0
 
     @cython.ccall
     def read(self) -> cython.double:
@@ -168,6 +175,21 @@ class MarketDepthImbalance(Detector):
     @cython.ccall
     def magnitude(self) -> cython.double:
         return self._exceeds
+
+    @cython.ccall
+    def shape(self, score: cython.double) -> cython.double:
+        side: cython.int = 0
+        on: cython.double = self.lifecycle.on
+        if self._aged is None or self.lifecycle.state == OPENED:
+            return score
+        if (score >= on or score <= -on) and self.usual.passes(self._exceeds, STAYS):
+            side = 1 if score > 0 else -1
+        if side != self._unusual:
+            self._unusual = side
+            self._unusual_ns = self.now_ns
+        if side == 0 or self.now_ns - self._unusual_ns >= self._settle_ns:
+            return score
+        return held_below(score, on)
 
     def evidence(self) -> dict[str, float | None]:
         told: dict[str, float | None] = {"band_imbalance": self.raw}
@@ -195,12 +217,13 @@ class BookExhaustionOptions(DetectorOptions, frozen=True, kw_only=True):
 
 @cython.cclass
 class BookExhaustion(Detector):
-    """Depletion of the asks less that of the bids within a band: ``max(0, ask) - max(0, bid)`` of ``exhaustion``.
+    """Depletion of the asks less that of the bids within a band: ``max(0, ask) - max(0, bid)`` of ``thinning``.
 
-    Depth beyond the usual is accumulation (``absorption`` has a mode for it) and not the other side's exhaustion. Times
-    ``boost`` where the depleted side lately had a shock that did not recover (``resiliency``). Positive: the asks are
-    emptier, buy pressure. No value: as ``exhaustion``, and during the first half-life of a book. Source: practitioners'
-    measure; Large 2007 (resiliency).
+    That is ``exhaustion`` without what a move of the price, takers or the end of an unusual heap explain. Depth beyond
+    the usual is accumulation (``absorption`` has a mode for it) and not the other side's exhaustion. Times ``boost``
+    where the depleted side lately had a shock that did not recover (``resiliency``). Positive: the asks are emptier,
+    buy pressure. No value: as ``thinning``, and during the first half-life of a book. Source: practitioners' measure;
+    Large 2007 (resiliency).
     """
 
     Options: ClassVar[type[Struct]] = BookExhaustionOptions
@@ -216,7 +239,7 @@ class BookExhaustion(Detector):
     _weak_ask_ns: cython.longlong
 
     def __init__(self, kind: str, name: str, options: BookExhaustionOptions, grid: Grid) -> None:
-        self._depth = Exhaustion(ExhaustionOptions(bps=options.bps, half_life_ms=options.half_life_ms), grid)
+        self._depth = Thinning(Decimal(options.bps), options.half_life_ms)
         self._shocks = Resiliency(ResiliencyOptions(), grid)
         self._half_life_ns = options.half_life_ms * NS_PER_MS
         self._recovery = float(options.recovery)
@@ -271,13 +294,16 @@ class BookExhaustion(Detector):
 
 
 class SupplyDemandImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
-    """A slow lean of all venues together, which is the message: it is scaled and not centred."""
+    """A slow lean of all venues together, which is the message: it is scaled and not centred. A share wanders in thin
+    books, so a small score of it is enough, and what must be unusual is the depth itself.
+    """
 
-    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("2.5")
-    min_duration_ms: Millis0 = 2_000
+    on: Annotated[Positive, Doc("open at a score of at least this")] = Decimal("1.5")
+    min_duration_ms: Millis0 = 5_000
     cooldown_ms: Millis0 = 30_000
     max_age_ms: Millis = 300_000
     horizon_ms: Millis = 30_000
+    times_usual: NonNegative = Decimal("1.5")
     bps: Annotated[Positive, Doc("half-width of the band around each mid, in basis points")] = Decimal(20)
     fresh_ms: Annotated[Millis, Doc("a book that was last heard of before that does not count")] = 2_000
     least: Annotated[int, Doc("instruments that must be fresh")] = 2
@@ -303,20 +329,25 @@ class SupplyDemandImbalance(Detector):
 
     ``sum w (x_b - x_a) / sum w (x_b + x_a)`` of the books that are proven and were heard of within ``fresh`` (receive
     time), this one's with them; bids and asks in money that can be added up (one quote currency, or dollars of any
-    name). Positive: more bids. No value: fewer than ``least`` such instruments, or before the standardiser is warm.
-    Each instrument has its own detector, asked when its own book changes. Source: depth imbalance of Cao, Hansch & Wang
-    2009, summed over venues.
+    name). The usual peak is that of the money by which one side exceeds the other, against its own median of the last
+    ten minutes. Positive: more bids. No value: fewer than ``least`` such instruments, or before the standardiser is
+    warm. Each instrument has its own detector, asked when its own book changes. Source: depth imbalance of Cao, Hansch
+    & Wang 2009, summed over venues.
     """
 
     Options: ClassVar[type[Struct]] = SupplyDemandImbalanceOptions
     _depths: Depths
     _post: Post
     _least: cython.Py_ssize_t
+    _lasting: Past
+    _exceeds: cython.double
 
     def __init__(self, kind: str, name: str, options: SupplyDemandImbalanceOptions, grid: Grid) -> None:
         self._depths = Depths(options.fresh_ms * NS_PER_MS)
         self._post = Post()
         self._least = options.least
+        self._lasting = Past("0.5", 600, 30, 1_000)
+        self._exceeds = nan
         super().__init__(kind, name, options, [], True)
 
     def seated(self, place: Place, others: list[Detector]) -> None:
@@ -326,12 +357,27 @@ class SupplyDemandImbalance(Detector):
         place.asset.watch(Decimal(options.bps), weights, self._depths)
 
     @cython.ccall
+    def cut(self) -> cython.void:
+        Detector.cut(self)
+        self._lasting.clear()
+        self._exceeds = nan
+
+    @cython.ccall
     def read(self) -> cython.double:
         imbalance: cython.double
+        self._exceeds = nan
         if not self._post.ok:
             return nan
         imbalance = self._depths.imbalance(self._post.recv_ns)
-        return imbalance if self._depths.fresh >= self._least else nan
+        if self._depths.fresh < self._least:
+            return nan
+        self._lasting.observe(self._depths.surplus, self.now_ns)
+        self._exceeds = self._depths.surplus - self._lasting.threshold()
+        return imbalance
+
+    @cython.ccall
+    def magnitude(self) -> cython.double:
+        return self._exceeds
 
     def evidence(self) -> dict[str, float | None]:
-        return {"supply_demand": self.raw, "fresh": float(self._depths.fresh)}
+        return {"supply_demand": self.raw, "fresh": float(self._depths.fresh), "surplus": self._exceeds}

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
 from math import nan
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import cython
 from cython.cimports.libc.math import fabs
@@ -15,10 +16,12 @@ if not cython.compiled:
     from imbalanced.detect.detector import Detector
     from imbalanced.metrics.metric import Metric
     from imbalanced.metrics.statistics import RollingQuantile
+    from imbalanced.metrics.windows import Sums
 else:
     from cython.cimports.imbalanced.detect.detector import Detector
     from cython.cimports.imbalanced.metrics.metric import Metric
     from cython.cimports.imbalanced.metrics.statistics import RollingQuantile
+    from cython.cimports.imbalanced.metrics.windows import Sums
 
 from imbalanced.detect import detector
 from imbalanced.detect.detector import DetectorOptions
@@ -32,11 +35,14 @@ from imbalanced.metrics.trades import Sweep, SweepOptions, VwapDeviation, VwapOp
 from imbalanced.options import Doc, Millis, Millis0, NonNegative, Positive, Range, Share
 
 # As C integers: a Python global costs a lookup and a conversion at every answer.
+NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
 OPENED = cython.declare(cython.int, lifecycle.OPENED)
 CLOSE = cython.declare(cython.int, lifecycle.CLOSE)
 REVERSED = cython.declare(cython.int, lifecycle.REVERSED)
 
+# One taker's trades lie within this time of the first.
+TAKER_NS = cython.declare(cython.longlong, 1_000_000)
 LATER = cython.declare(cython.longlong, 4_000_000_000_000_000_000)
 
 Samples = Annotated[int, Range(ge=1, le=100_000)]
@@ -135,6 +141,98 @@ class SweepSignal(Detector):
 
     def evidence(self) -> dict[str, float | None]:
         return {"levels": self.last, "notional": self._size, "usual_notional": self._usual}
+
+
+@cython.cclass
+class Burst(Metric):
+    """What takers did within the last moments: ``{net, gross, crowd, share}``, in base units.
+
+    ``net``: bought less sold, ``gross``: both together; ``crowd``: the net size without the largest taker of its side
+    (0 where that one was all of it), as a crowd is many; ``share`` of the volume of that side that was traded at this
+    trade's price. Trades of one side within a millisecond of the first are one taker; he comes and is forgotten as of
+    that one. Positive: bought. Input: sided trades. Cost: the same however many there are.
+    """
+
+    inputs: ClassVar[str] = "trade"
+    outputs: ClassVar[tuple[str, ...]] = ("net", "gross", "crowd", "share")
+    shape: ClassVar[str] = "dict"
+    _window_ns: cython.longlong
+    _flow: Sums
+    _trades: Any  # (taker's time, price, side, size) of each, oldest first
+    _at: dict  # type: ignore[type-arg]  # a C type; by side and price [size, trades]
+    _largest: tuple  # type: ignore[type-arg]  # a C type
+    _sign: cython.int
+    _taker_ns: cython.longlong
+    _took: cython.double
+
+    def __init__(self, window_ms: int, grid: Grid) -> None:
+        super().__init__(4)
+        self._window_ns = window_ms * NS_PER_MS
+        self._flow = Sums(2)
+        self._trades = deque[tuple[int, int, int, float]]()
+        self._at = {}
+        # Of sellers and buyers: (time, size) of those that no later one exceeds, so that the first is the largest.
+        self._largest = (deque[tuple[int, float]](), deque[tuple[int, float]]())
+        self._sign = 0
+        self._taker_ns = 0
+        self._took = 0.0
+
+    @cython.ccall
+    def trade(self, px: cython.longlong, size: cython.double, sign: cython.int, t_ns: cython.longlong) -> cython.int:
+        if sign == 0:
+            return NO_VALUE
+        self._evict(t_ns - self._window_ns)
+        self._take(size, 1 if sign > 0 else -1, t_ns)
+        self._enter(px, size)
+        self._answer(px)
+        return VALUE
+
+    def _evict(self, until_ns: int) -> None:
+        """Takers who came at this time or before are forgotten."""
+        trades = self._trades
+        while trades and trades[0][0] <= until_ns:
+            _, px, sign, size = trades.popleft()
+            there = self._at[sign, px]
+            there[0] -= size
+            there[1] -= 1
+            if not there[1]:
+                del self._at[sign, px]
+        for largest in self._largest:
+            while largest and largest[0][0] <= until_ns:
+                largest.popleft()
+        self._flow.evict(until_ns)
+
+    def _take(self, size: float, sign: int, t_ns: int) -> None:
+        """The taker of this trade: the last one, or another."""
+        largest = self._largest[sign > 0]
+        if self._trades and sign == self._sign and t_ns - self._taker_ns <= TAKER_NS:
+            largest.pop()  # he is the last of his side, and has taken more
+            self._took += size
+        else:
+            self._taker_ns, self._took, self._sign = t_ns, size, sign
+        while largest and largest[len(largest) - 1][1] <= self._took:
+            largest.pop()
+        largest.append((self._taker_ns, self._took))
+
+    def _enter(self, px: int, size: float) -> None:
+        self._trades.append((self._taker_ns, px, self._sign, size))
+        there = self._at.setdefault((self._sign, px), [0.0, 0])
+        there[0] += size
+        there[1] += 1
+        self._flow.row[0] = size if self._sign > 0 else 0.0
+        self._flow.row[1] = size if self._sign < 0 else 0.0
+        self._flow.push(self._taker_ns)
+
+    def _answer(self, px: int) -> None:
+        net = self._flow.sums[0] - self._flow.sums[1]
+        gross = self._flow.sums[0] + self._flow.sums[1]
+        side = 1 if net > 0 else -1
+        largest = self._largest[side > 0]
+        here = self._at.get((side, px))
+        self.out[0] = net
+        self.out[1] = gross
+        self.out[2] = side * max(0.0, abs(net) - (largest[0][1] if largest else 0.0))
+        self.out[3] = min(2.0 * here[0] / (gross + abs(net)), 1.0) if here is not None and gross > 0 else 0.0
 
 
 class VwapDeviationSignalOptions(DetectorOptions, frozen=True, kw_only=True):

@@ -14,20 +14,19 @@ from msgspec import Struct
 if not cython.compiled:
     from imbalanced.book import Book
     from imbalanced.detect.detector import Detector, held_until_known
-    from imbalanced.detect.past import TickSize
+    from imbalanced.detect.past import Past, TickSize
     from imbalanced.metrics.metric import Metric
     from imbalanced.metrics.statistics import RollingQuantile
 else:
     from cython.cimports.imbalanced.book import Book
     from cython.cimports.imbalanced.detect.detector import Detector, held_until_known
-    from cython.cimports.imbalanced.detect.past import TickSize
+    from cython.cimports.imbalanced.detect.past import Past, TickSize
     from cython.cimports.imbalanced.metrics.metric import Metric
     from cython.cimports.imbalanced.metrics.statistics import RollingQuantile
 
 from imbalanced.detect.detector import DetectorOptions
-from imbalanced.detect.flow import TakerFlow
 from imbalanced.detect.standardiser import Standardise
-from imbalanced.detect.takers import Samples
+from imbalanced.detect.takers import Burst, Samples
 from imbalanced.metrics import lifecycle, metric
 from imbalanced.metrics.metric import NS_PER_MS, Grid, shared
 from imbalanced.metrics.statistics import QuantileOptions
@@ -39,6 +38,8 @@ NOT_INPUT = cython.declare(cython.int, metric.NOT_INPUT)
 NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
 OPENED = cython.declare(cython.int, lifecycle.OPENED)
+# Half of what a burst took.
+AT_ONE_PRICE = cython.declare(cython.double, 0.5)
 
 
 class VolumeSpikeSignalOptions(DetectorOptions, frozen=True, kw_only=True):
@@ -53,8 +54,8 @@ class VolumeSpikeSignalOptions(DetectorOptions, frozen=True, kw_only=True):
     cooldown_ms: Millis0 = 10_000
     horizon_ms: Millis = 5_000
     update_step: NonNegative = Decimal(1)
-    times_usual: NonNegative = Decimal(3)
-    burst_ms: Annotated[Millis, Doc("over which the net size of takers must be unusual")] = 3_000
+    times_usual: NonNegative = Decimal("4.5")
+    burst_ms: Annotated[Millis, Doc("over which the net size of takers, without the largest, must be unusual")] = 3_000
     bucket: Annotated[Positive | None, Doc("width of a price bucket; none: from the range of prices")] = None
     window_ms: Annotated[Millis, Doc("over which volume is summed")] = 60_000
     min_buckets: Annotated[Count, Doc("other buckets that must have volume")] = 5
@@ -72,9 +73,10 @@ class VolumeSpikeSignal(Detector):
     ``sgn(delta_ratio) * score`` of ``volume_spike`` where the bucket is one-sided enough, from the ``on`` quantile of
     past scores on, and never below ``least``. Buckets are a fraction of the range that prices had within a window, in
     whole ticks, so that there are enough of them in a calm market too; they are chosen anew when there are no longer.
-    The usual peak is that of the net size of takers within ``burst``, and scores during more than that enter no
-    quantile. Where a tick is so large that prices are too few to be compared, the score is that net size over its usual
-    peak. Positive: bought by takers. No value: too few buckets or scores, or nothing beyond the threshold. Source:
+    The usual peak is that of the net size of takers within ``burst`` without the largest of them, for one print is no
+    crowd, and scores during more than that enter no quantile. Where the price stays put, so that other prices are too
+    few or too far gone to be compared with, the score is that size over its usual peak, if half of it is at this price.
+    Positive: bought by takers. No value: too few buckets or scores, or nothing beyond the threshold. Source:
     practitioners' measure.
     """
 
@@ -87,15 +89,17 @@ class VolumeSpikeSignal(Detector):
     _below: RollingQuantile
     _share: cython.double
     _floor: cython.double
+    _usual_volume: Past
 
     def __init__(self, kind: str, name: str, options: VolumeSpikeSignalOptions, grid: Grid) -> None:
         self._volume = SpikeByRange(options, grid)
-        self._takers = shared(TakerFlow, options.burst_ms, options.burst_ms, grid=grid)
+        self._takers = shared(Burst, options.burst_ms, grid=grid)
         least = min(options.min_count, options.past)
         self._above = RollingQuantile(QuantileOptions(q=options.on, window=options.past, min_count=least))
         self._below = RollingQuantile(QuantileOptions(q=options.off, window=options.past, min_count=least))
         self._share = float(options.min_imbalance)
         self._floor = float(options.least)
+        self._usual_volume = Past("0.5", 600, 1, 1_000)
         super().__init__(kind, name, options, [self._volume, self._takers], False)
         self.instant = True
 
@@ -108,6 +112,7 @@ class VolumeSpikeSignal(Detector):
         score: cython.double
         delta: cython.double
         on: cython.double
+        self._usual_volume.observe(self._takers.out[1], self.now_ns)
         if self._volume.answered != VALUE:
             return self._in_time()
         score = self._volume.out[0]
@@ -120,27 +125,40 @@ class VolumeSpikeSignal(Detector):
             # An event is no past to measure the next one against.
             self._above.update(score)
             self._below.update(score)
-        if fabs(delta) < self._share or not score >= on:
-            return nan
+        if fabs(delta) < self._share or not score >= on or not self._is_taken(delta):
+            return self._in_time()
         return score if delta > 0 else -score
 
     @cython.cfunc
+    def _is_taken(self, side: cython.double) -> cython.bint:
+        """The crowd is of this side, and took more than both sides usually do: a market that is even is soon uneven."""
+        crowd: cython.double = self._takers.out[2]
+        if not self.usual.times > 0:
+            return True
+        return crowd * side > 0 and not fabs(crowd) < self._usual_volume.threshold()
+
+    @cython.cfunc
     def _in_time(self) -> cython.double:
-        """Where there are too few prices to compare: the net size of the burst over its usual peak."""
-        gross: cython.double = self._takers.out[1]
+        """Where other prices say nothing, as the price stays put: the crowd of the burst over its usual peak."""
         score: cython.double = self._takers.out[2] / self.usual.peak if self.usual.peak > 0 else nan
-        if not gross > 0 or fabs(self._takers.out[0]) < self._share * gross or not fabs(score) >= self._floor:
+        least: cython.double = max(self._floor, self.usual.times)
+        if not fabs(self._takers.out[0]) > self._share * self._takers.out[1] or not fabs(score) >= least:
+            return nan
+        # At this price, or it is no level that is spiked.
+        if self._takers.out[3] < AT_ONE_PRICE or not self._is_taken(score):
             return nan
         if self.lifecycle.state != OPENED:
-            self.lifecycle.on = self._floor
-            self.lifecycle.off = self._floor
+            self.lifecycle.on = least
+            self.lifecycle.off = least
         return score
 
     def evidence(self) -> dict[str, float | None]:
         return {
             "score": self._volume.out[0],
             "delta_ratio": self._volume.out[1],
-            "net_size": self._takers.out[2],
+            "net_size": self._takers.out[0],
+            "crowd": self._takers.out[2],
+            "share_here": self._takers.out[3],
         }
 
 

@@ -15,4 +15,5 @@ cdef class Depths:
     cdef list _depths
     cdef list _weights
     cdef readonly Py_ssize_t fresh
+    cdef readonly double surplus
     cpdef double imbalance(self, long long t_ns)

@@ -70,13 +70,16 @@ class VenueDepth:
 
 @cython.cclass
 class Depths:
-    """The depth of several books: ``fresh`` counts those that the last ``imbalance`` rests on."""
+    """The depth of several books: ``fresh`` counts those that the last ``imbalance`` rests on, ``surplus`` is what bids
+    exceed asks by in them.
+    """
 
     def __init__(self, max_age_ns: int) -> None:
         self._max_age_ns = max_age_ns
         self._depths: list[VenueDepth] = []
         self._weights: list[float] = []
         self.fresh = 0
+        self.surplus = 0.0
 
     def add(self, depth: VenueDepth, weight: float) -> None:
         """One more book."""
@@ -101,6 +104,7 @@ class Depths:
                 difference += weight * (depth.bid - depth.ask)
                 total += weight * (depth.bid + depth.ask)
                 self.fresh += 1
+        self.surplus = difference
         if total == 0:
             return nan
         return max(-1.0, min(1.0, difference / total))

@@ -8,6 +8,7 @@ import pytest
 from hand import MS, NOW, Hand, S, T
 
 from imbalanced.detect.across import Floor
+from imbalanced.detect.desk import Desk
 
 BIDS = {99.9: 10.0, 99.8: 10.0}
 ASKS = {100.1: 10.0, 100.2: 10.0}
@@ -34,7 +35,7 @@ def test_asks_that_are_gone_are_buy_pressure_and_bids_sell() -> None:
 def test_half_of_the_depth_gone_is_no_news_where_it_goes_all_the_time() -> None:
     hand = Hand(DEPTH).image(BIDS, ASKS)
     for i in range(120):
-        calm(hand.wait(0.1).change({}, {100.1: 4.0 if i % 4 else 10.0, 100.2: 4.0 if i % 4 else 10.0}), 1)
+        calm(hand.wait(0.1).change({}, {100.1: 10.0 if i % 4 else 4.0, 100.2: 10.0 if i % 4 else 4.0}), 1)
     hand.take()
     hand.wait(0.1).change({}, {100.1: 10.0, 100.2: 10.0})
     calm(hand, 4).wait(0.1).change({}, {100.1: 4.0, 100.2: 4.0})
@@ -97,6 +98,13 @@ def test_a_shock_that_did_not_recover_counts_more() -> None:
     assert weak.one.raw == pytest.approx(weak.one.evidence()["exhaustion_ask"], rel=0.01), "long ago"
 
 
+def test_what_the_price_left_behind_and_what_takers_took_is_no_exhaustion() -> None:
+    swept = calm(Hand(DEPTH).image(BIDS, ASKS), 70)
+    swept.buy(8.0, 100.1).buy(8.0, 100.2).wait(0.1).change({}, {100.1: 2.0, 100.2: 2.0})
+    assert swept.one.raw < 0.3
+    assert swept.take() == []
+
+
 SUPPLY = {"kind": "supply_demand_imbalance", "bps": 50, "standardise": {"by": "none"}, "on": 0.5, "off": 0.1, **NOW}
 
 
@@ -114,7 +122,8 @@ def test_the_depth_of_both_is_one_number() -> None:
     # 40 against 20 here, 20 against 20 there, in money.
     bids, asks = 99.9 * 30 + 99.8 * 10 + 99.9 * 10 + 99.8 * 10, 2 * (100.1 * 10 + 100.2 * 10)
     assert one.one.raw == pytest.approx((bids - asks) / (bids + asks))
-    assert one.one.evidence() == {"supply_demand": one.one.raw, "fresh": 2.0}
+    told = one.one.evidence()
+    assert (told["supply_demand"], told["fresh"]) == (one.one.raw, 2.0)
     other.wait(0.2).change({99.9: 10.0})
     assert other.one.raw == pytest.approx(one.one.raw), "each looks at the other"
 
@@ -173,3 +182,41 @@ def test_a_lasting_lean_is_the_message() -> None:
         other.wait(0.1).change({99.9: 60.0 + i % 2})
     assert one.one.x > 5
     assert "open buy" in one.take()
+
+
+def test_the_depth_of_all_is_news_by_its_own_size() -> None:
+    options = {"standardise": {"half_life": "60s", "min_count": 10, "centre": False, "min_sd": 0.05}}
+    floor = Floor()
+    one = Hand({"kind": "supply_demand_imbalance", "bps": 50, **options, **NOW}, floor=floor).image(BIDS, ASKS)
+    other = Hand(SUPPLY, venue="okx", floor=floor).image(BIDS, ASKS)
+    for i in range(900):
+        other.wait(0.1).change({99.9: 10.0 + i % 2 / 10})
+        one.wait(0.1).change({99.8: 30.0 if i // 10 % 4 == 0 else 10.0})
+    one.take()
+    other.wait(0.1).change({99.9: 10.0})
+    one.wait(0.1).change({99.8: 10.0}).wait(0.1).change({99.8: 36.0})
+    assert one.one.x > 1.5
+    assert one.take() == [], "little more than there often is"
+    one.wait(0.1).change({99.8: 90.0})
+    assert one.take() == ["open buy"]
+    assert one.one.evidence()["surplus"] == pytest.approx(99.8 * 80, rel=0.05), "in money, against its median"
+    assert isnan(one.lost().wait(1).image(BIDS, ASKS).one.magnitude()), "it ends with its book"
+
+
+def test_aged_depth_must_have_stood_as_a_whole() -> None:
+    options = {"standardise": {"half_life": "60s", "min_count": 10, "min_sd": 0.05}, "settle": "2s", "prove": "1ms"}
+    hand = Hand({"kind": "market_depth_imbalance", "bps": 50, **options, **NOW}).remembering()
+    hand.desk = Desk([], [hand.one])
+    calm(hand.image(BIDS, ASKS), 90).take()
+    hand.wait(0.1).change({99.9: 90.0})
+    for _ in range(20):
+        hand.wait(0.1).change({99.8: 10.0})
+    assert hand.take() == [], "fresh for half a second, and not yet two seconds old after that"
+    hand.wait(0.1).change({99.9: 10.0})
+    for _ in range(30):
+        hand.wait(0.1).change({99.8: 10.0})
+    assert hand.take() == [], "gone before that"
+    hand.wait(0.1).change({99.9: 90.0})
+    for _ in range(30):
+        hand.wait(0.1).change({99.8: 10.0})
+    assert hand.take() == ["open buy"]

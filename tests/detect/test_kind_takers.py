@@ -6,6 +6,11 @@ from math import isnan
 
 import pytest
 from hand import Hand
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imbalanced.detect.takers import Burst
+from imbalanced.metrics.metric import Grid
 
 BIDS = {99.9: 1.0, 99.8: 1.0, 99.7: 1.0}
 ASKS = {100.1: 1.0, 100.2: 1.0, 100.3: 1.0}
@@ -115,3 +120,61 @@ def test_no_reversion_against_the_flow_of_orders() -> None:
 def test_an_average_of_less_than_its_window_says_nothing() -> None:
     hand = trading(Hand(VWAP), 50).wait(1).buy(1.0, 101.0)
     assert isnan(hand.one.x)
+
+
+def burst(*trades: tuple[int, int, float]) -> list[float]:
+    """After these of (ms, price, signed size)."""
+    metric = Burst(1_000, Grid())
+    for ms, px, size in trades:
+        metric.trade(px, abs(size), 1 if size > 0 else -1, ms * 1_000_000)
+    return [metric.out[i] for i in range(4)]
+
+
+def test_a_crowd_is_what_is_left_without_its_largest_taker() -> None:
+    assert burst((0, 10, 2.0), (100, 10, -1.0), (200, 11, 5.0), (201, 12, 3.0), (300, 12, 1.0)) == [10, 12, 2, 4 / 11]
+    assert burst((0, 10, 2.0)) == [2, 2, 0, 1], "one is no crowd"
+    assert burst((0, 10, -1.0), (100, 10, -1.0), (200, 10, -4.0)) == [-6, 6, -2, 1]
+    assert burst((0, 10, 2.0), (1_000, 10, 1.0), (1_100, 10, 1.0)) == [2, 2, 1, 1], "a second later it is forgotten"
+    assert burst((0, 10, 3.0), (1, 10, 3.0), (2, 10, 3.0)) == [9, 9, 3, 1], "a millisecond from the first, not the last"
+    assert burst((0, 10, 3.0), (1, 10, -1.0), (1, 10, 3.0))[2] == 2, "the other side ends a taker's trades"
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 3), st.sampled_from([-3, -2, -1, 1, 2, 3])), min_size=1))
+def test_a_burst_is_mirrored_by_the_other_side(steps: list[tuple[int, int, int]]) -> None:
+    now = 0
+    trades = [(now := now + wait, px, float(size)) for wait, px, size in steps]
+    net, gross, crowd, share = burst(*trades)
+    assert abs(crowd) <= abs(net) <= gross
+    assert 0 <= share <= 1
+    assert burst(*[(ms, px, -size) for ms, px, size in trades])[:3] == [-net, gross, -crowd]
+    assert net == sum(size for ms, _, size in trades if ms > now - 1_000)
+
+
+def naive(trades: list[tuple[int, int, float]]) -> list[float]:
+    """From scratch: takers are made of all trades, and those of the last second are summed."""
+    takers: list[tuple[int, list[tuple[int, float]]]] = []
+    for ms, px, size in trades:
+        if takers and ms - takers[-1][0] <= 1 and takers[-1][1][-1][1] * size > 0:
+            takers[-1][1].append((px, size))
+        else:
+            takers.append((ms, [(px, size)]))
+    inside = [parts for first, parts in takers if first > trades[-1][0] - 1_000]
+    every = [part for parts in inside for part in parts]
+    net, gross = sum(size for _, size in every), sum(abs(size) for _, size in every)
+    side = 1 if net > 0 else -1
+    largest = max((side * sum(size for _, size in parts) for parts in inside if parts[0][1] * side > 0), default=0)
+    here = sum(side * size for px, size in every if size * side > 0 and px == trades[-1][1])
+    return [net, gross, side * max(0, abs(net) - largest), 2 * here / (gross + abs(net))]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0, 0, 1, 2, 90, 500]), st.integers(1, 3), st.sampled_from([-3, -1, 1, 2])),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_a_burst_is_what_takers_of_the_last_second_say(steps: list[tuple[int, int, int]]) -> None:
+    now = 0
+    trades = [(now := now + wait, px, float(size)) for wait, px, size in steps]
+    assert burst(*trades) == pytest.approx(naive(trades))

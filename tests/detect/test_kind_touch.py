@@ -1,4 +1,4 @@
-"""The touch: where the queues lean, and when the spread breaks open."""
+"""The touch: where the queues lean."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from math import isnan
 
 import pytest
 from hand import NOW, Hand
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imbalanced.detect.touch import Held
 
 LEAN = {"kind": "microstructure_imbalance", "times_usual": 0, **NOW}
-SHOCK = {"kind": "spread_shock", "min_duration": "100ms", "standardise": {"half_life": "5s", "min_count": 20}}
 
 
 def quoted(hand: Hand, seconds: float, ask: float = 100.0, size: float = 1.0) -> Hand:
@@ -48,13 +51,74 @@ def test_a_short_queue_alone_is_the_end_of_a_price_and_no_pressure() -> None:
     hand = quoted(Hand(calm).image(*image), 61).wait(0.1).change({99.9: 19.0}).wait(0.4).change()
     assert hand.one.raw > 0.8
     assert hand.take() == [], "what is usual is not known yet"
-    hand = quoted(Hand(calm).image(*image), 125).wait(0.1).change({99.9: 0.1}, {100.0: 1.0}).wait(0.4).change()
-    assert hand.take() == ["open sell"], "ten to one is new"
+    hand = quoted(Hand(calm).image(*image), 125).wait(0.1).change({99.9: 0.1}, {100.0: 1.0}).wait(1.3).change()
+    assert hand.one.raw < -0.8
+    assert hand.take() == [], "it has not held yet"
+    assert hand.wait(0.1).change().take() == ["open sell"], "ten to one is unusual here"
     hand = used_up(Hand(calm).image(*image), 60)
+    hand.wait(1.2).change()
     assert hand.one.raw < -0.8
     assert hand.take() == [], "but not where it comes every few seconds"
-    hand.wait(0.1).change({}, {100.0: 19.0}).wait(0.4).change()
-    assert hand.take() == ["open sell"], "a long queue against it is"
+
+
+def leaning(hand: Hand, bid: float, ask: float, seconds: float, joined: float = 0.0) -> Hand:
+    """The best queues have these sizes, ten deltas a second; half way through the short bid is joined for a moment."""
+    count = round(seconds * 10)
+    for i in range(count):
+        extra = joined if i == count // 2 else 0.0
+        hand.wait(0.1).change({99.9: bid + extra + i % 2 / 1000}, {100.0: ask})
+    return hand
+
+
+def restless(**more: object) -> Hand:
+    """Known: every two seconds the bid is a fifth of the ask for a second, so odds of some 1.6 are usual."""
+    hand = Hand({**LEAN, "times_usual": 1.15, **more}).image({99.9: 1.0, 99.8: 5.0}, {100.0: 1.0, 100.1: 5.0})
+    for _ in range(65):
+        leaning(leaning(hand, 0.2, 1.0, 1), 1.0, 1.0, 1)
+    assert hand.take() == []
+    return hand
+
+
+def test_odds_that_are_far_more_than_usual_need_no_long_queue_but_must_hold() -> None:
+    assert leaning(restless(), 0.05, 1.0, 2).take() == ["open sell"]
+    assert leaning(restless(), 0.05, 1.0, 2, joined=0.5).take() == [], "even for a moment is not held"
+    assert leaning(restless(alone_usual=2.5), 0.05, 1.0, 2).take() == []
+
+
+def test_a_long_queue_against_a_short_one_needs_less_odds() -> None:
+    less = {"alone_usual": 2.5}
+    assert leaning(restless(**less), 0.12, 1.0, 2).take() == [], "the longer one is as long as ever"
+    assert leaning(restless(**less), 0.15, 2.0, 2).take() == ["open sell"], "and here twice that"
+    assert leaning(restless(**less), 0.6, 8.0, 2).take() == [], "against one that is no short one"
+    assert leaning(restless(**less, queue_usual=5), 0.15, 2.0, 2).take() == []
+    assert leaning(restless(**less, times_usual=2), 0.15, 2.0, 2).take() == []
+    assert leaning(restless(**less), 0.15, 2.0, 2, joined=0.3).take() == [], "they must hold all the same"
+
+
+def test_where_the_spread_is_wide_a_long_queue_says_nothing() -> None:
+    hand = restless(alone_usual=2.5, tight_ticks=0.5)
+    assert hand.one.evidence()["tight"] == 0.0
+    assert leaning(hand, 0.15, 2.0, 2).take() == []
+    assert leaning(restless(tight_ticks=0.5), 0.05, 1.0, 2).take() == ["open sell"], "odds do"
+
+
+Step = tuple[int, float]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.floats(-9, 9).map(lambda x: round(x, 1))), min_size=1, max_size=80))
+def test_what_is_held_is_the_least_of_one_side(steps: list[Step]) -> None:
+    held, now = Held(100), 0
+    past: list[Step] = []
+    for wait, x in steps:
+        now += wait
+        past.append((now, x))
+        # What held at some time within the last 100: of each value the time until the next one came.
+        until = [t for t, _ in past[1:]] + [now + 1]
+        within = [x for (_, x), end in zip(past, until, strict=True) if end > now - 100]
+        sides = {(x > 0) - (x < 0) for x in within}
+        known = past[0][0] <= now - 100
+        least = min(map(abs, within)) if len(sides) == 1 and known else 0.0
+        assert held.push(x, now) == sides.pop() * least
 
 
 @pytest.mark.parametrize(("bids", "said"), [({99.9: 60.0}, ["open buy"]), ({99.9: 0.0}, [])])
@@ -93,67 +157,3 @@ def test_the_tick_is_found_where_nobody_says_it() -> None:
     levels = {round(99.9 - i / 10, 1): 1.0 for i in range(30)}, {round(100.0 + i / 10, 1): 1.0 for i in range(30)}
     hand = quoted(Hand(LEAN, tick="").image(*levels), 61)
     assert hand.one.evidence()["tight"] == 1.0
-
-
-def calm(**more: object) -> Hand:
-    return quoted(Hand({**SHOCK, **more}).image({99.9: 1.0, 99.5: 1.0}, {100.0: 1.0, 100.9: 1.0}), 130)
-
-
-def widened(hand: Hand, seconds: float = 0.2) -> Hand:
-    for _ in range(round(seconds * 10)):
-        hand.wait(0.1).change({}, {100.0: 0.0})
-    return hand
-
-
-def test_a_spread_that_breaks_open_has_no_side() -> None:
-    hand = widened(calm())
-    assert hand.one.x >= 4
-    assert hand.take() == ["open buy"], "of the lifecycle: the message says none"
-    assert not hand.one.sided
-    assert hand.one.evidence()["spread_bps"] > 9 * hand.one.evidence()["median_bps"]  # type: ignore[operator]
-
-
-def test_it_lasts_as_long_as_the_spread_is_wide() -> None:
-    hand = widened(calm(), 5)
-    assert hand.take() == ["open buy"] or hand.one.lifecycle.state == 2
-    assert hand.one.raw == 0.0, "nothing changes any more"
-    assert hand.one.x > 4
-    quoted(hand, 1.5).take()
-    assert hand.one.lifecycle.state == 0
-
-
-def test_one_more_tick_on_a_spread_of_one_is_no_shock() -> None:
-    hand = calm()
-    for _ in range(20):
-        hand.wait(0.1).change({}, {100.0: 0.0, 100.1: 1.0})
-    assert hand.take() == []
-
-
-def test_disproportion_can_be_left_out() -> None:
-    hand = widened(calm(disproportionate=False), 3)
-    assert hand.one.x < 4
-    assert any("close" in said for said in hand.take())
-
-
-def test_a_wide_spread_in_a_wild_market_is_in_proportion() -> None:
-    hand = calm(on=1000, off=1)
-    known = hand.one.evidence()["volatility_z"]
-    assert known is not None
-    assert known < 2
-    for second in range(40):
-        # The whole market jumps by three ticks, down and up.
-        down = second % 2 == 0
-        bids, asks = ({99.9: 0.0, 99.6: 1.0}, {99.7: 1.0}) if down else ({99.9: 1.0}, {99.7: 0.0, 100.0: 1.0})
-        hand.wait(0.1).change(bids, asks)
-        for _ in range(9):
-            hand.wait(0.1).change({99.5: 1.0})
-    wild = hand.one.evidence()["volatility_z"]
-    assert wild > 2  # type: ignore[operator]
-    widened(hand, 0.5)
-    assert hand.one.x < 1000
-
-
-def test_what_a_spread_was_ends_with_its_book() -> None:
-    hand = calm().lost().wait(1).image({99.9: 1.0}, {100.0: 1.0})
-    quoted(hand, 5)
-    assert isnan(hand.one.evidence()["median_bps"])  # type: ignore[arg-type]

@@ -159,6 +159,12 @@ def test_the_eager_ones_do_open() -> None:
             script.diff(("1", "9", "1.5", "0.2")[i // 2 % 4], ("1", "1.5", "9")[i // 3 % 3], symbol)
             script.trade(("1", "2", "5")[i % 3], symbol, sell=i // 7 % 2 == 0)
         script.frame("wake", conn=0, venue="")
+    # What takers took is no exhaustion: it is quiet for a while before the bids are withdrawn.
+    for i in range(900):
+        script.wait(0.1)
+        for symbol in script.symbols:
+            script.diff(("9", "9.5")[i % 2] if i < 890 else ("0.2", "0.3")[i % 2], "9", symbol)
+        script.frame("wake", conn=0, venue="")
     kinds = {one.kind for one in told(script, *EAGER) if isinstance(one, Signal) and one.event == "open"}
     assert kinds >= {"order_flow_imbalance", "order_flow_imbalance_ratio", "market_depth_imbalance", "composite"}
     assert kinds >= {"microstructure_imbalance", "aggressive_order_flow", "sweep"}
