@@ -119,9 +119,11 @@ class Depth(Planted):
     lasts = (12.0, 22.0)
 
     def begin(self, market: Market) -> None:
-        ladder, profile = market.book.side(self.side), market.profile
+        profile = market.profile
         band = min(profile.ticks(BAND_BPS * 0.8), profile.reach)
-        worth = self.rng.uniform(3.0, 5.0) * ladder.within(profile.ticks(BAND_BPS))
+        # Of the deeper side: several times of next to nothing would only bring the book back into balance.
+        there = max(market.book.side(side).within(profile.ticks(BAND_BPS)) for side in (1, -1))
+        worth = self.rng.uniform(3.0, 5.0) * there
         parts = self.rng.randint(20, 40)
         self._todo = [(self.rng.randint(0, band), int(worth / parts)) for _ in range(parts)]
         takers = self.rng.uniform(1.5, 2.5)
