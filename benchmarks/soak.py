@@ -62,12 +62,16 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 # Two or three losses per book in ten minutes of thirty frames a second, those of whole sockets included: more than five
 # would meet the daemon's own cool-down, which is there for a venue that is broken, and measure that.
-LOSING: dict[str, float] = {"drop": 0.00003, "reorder": 0.00002, "garbage": 0.000002}
-# These count the messages of a whole socket: what one book misses is lost to all that share it.
-COUNTED_BY_SOCKET = frozenset({"bitfinex", "bitfinex_orders", "coinbase", "gemini"})
-TROUBLES: tuple[dict[str, object], ...] = (
+ON_FRAMES: tuple[dict[str, Any], ...] = (
+    {"fault": "drop", "probability": 0.00003},
     {"fault": "duplicate", "probability": 0.001},
+    {"fault": "reorder", "probability": 0.00002},
+    {"fault": "garbage", "probability": 0.000002},
     {"fault": "delay", "probability": 0.0005, "by": "150ms"},
+)
+# These count the messages of a whole socket: one that is missing or late is lost to all books that share it.
+COUNTED_BY_SOCKET = frozenset({"bitfinex", "bitfinex_orders", "coinbase", "gemini"})
+ELSEWHERE: tuple[dict[str, Any], ...] = (
     {"fault": "close", "every": 400_000, "code": 1006},
     {"fault": "stale_snapshot", "probability": 0.2},
     {"fault": "http", "probability": 0.05, "status": 503},
@@ -163,7 +167,7 @@ async def soak(minutes: float, symbols: int, venues: Sequence[str], processes: i
             async with daemon(config) as process, aiohttp.ClientSession() as http:
                 watch = Watch(http, process)
                 await watch.until_live(UP_S)
-                for rule in (*TROUBLES, *losing(venues, len(names))):
+                for rule in (*ELSEWHERE, *on_frames(venues, len(names))):
                     await running.inject(rule)
                 reader = asyncio.create_task(counted(process.stream))
                 samples = await watch.look(minutes * 60.0)
@@ -181,12 +185,12 @@ async def soak(minutes: float, symbols: int, venues: Sequence[str], processes: i
                 }
 
 
-def losing(venues: Sequence[str], symbols: int) -> list[dict[str, Any]]:
-    """Frames that are lost, by venue: as many for each book everywhere."""
+def on_frames(venues: Sequence[str], symbols: int) -> list[dict[str, Any]]:
+    """What happens to frames, by venue: as much to each book everywhere."""
     share = {venue: 1.0 / symbols if venue in COUNTED_BY_SOCKET else 1.0 for venue in venues}
     return [
-        {"fault": fault, "venue": venue, "probability": probability * share[venue]}
-        for fault, probability in LOSING.items()
+        {**one, "venue": venue, "probability": one["probability"] * share[venue]}
+        for one in ON_FRAMES
         for venue in venues
     ]
 

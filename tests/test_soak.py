@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientSession
 
 from benchmarks import exchanges, soak
-from benchmarks.soak import REPORT, Sample, bases, losing, main, printed, slope, summary
+from benchmarks.soak import REPORT, Sample, bases, main, on_frames, printed, slope, summary
 
 
 def sample(at_s: float, **changes: Any) -> Sample:
@@ -56,9 +56,9 @@ def test_a_loop_that_is_late_fails_the_run() -> None:
 
 
 def test_a_message_that_a_whole_socket_misses_is_dropped_as_much_more_rarely() -> None:
-    rules = {(one["fault"], one["venue"]): one["probability"] for one in losing(("okx", "bitfinex_orders"), 10)}
-    assert {fault for fault, _ in rules} == {"drop", "reorder", "garbage"}
-    for fault in ("drop", "reorder", "garbage"):
+    rules = {(one["fault"], one["venue"]): one["probability"] for one in on_frames(("okx", "bitfinex_orders"), 10)}
+    assert {fault for fault, _ in rules} == {"drop", "duplicate", "reorder", "garbage", "delay"}
+    for fault in ("drop", "delay"):
         assert rules[fault, "bitfinex_orders"] == pytest.approx(rules[fault, "okx"] / 10)
 
 
