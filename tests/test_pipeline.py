@@ -289,7 +289,7 @@ ONLY: dict[str, Any] = {"depth": {"min_notional": "0"}, "spoof": "off"}
 
 
 def test_a_filter_that_blocks_is_counted_and_tried_again() -> None:
-    config = configured(LEAN, filters={"warmup": {"min_age": "3s"}})
+    config = configured({**LEAN, "settle": "0ms"}, filters={"warmup": {"min_age": "3s"}})
     outputs = run(Script().up().lean("9", "1", 4), config)
     blocked = [out for out in outputs if type(out) is Suppressed]
     assert {(one.filter, one.kind, one.instrument) for one in blocked} == {

@@ -46,13 +46,15 @@ class OrderFlowImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
     of a usual size is none, however calm it was.
     """
 
-    times_usual: NonNegative = Decimal("1.7")
+    times_usual: NonNegative = Decimal("1.45")
     window_ms: Annotated[Millis, Doc("the shortest over which flow is summed")] = 2_000
     scales: Annotated[Scale, Doc("windows it is summed over, each twice as long as the one before")] = 3
     levels: Annotated[Count, Doc("levels a side whose flow is averaged")] = 1
     effect_usual: Annotated[
-        NonNegative, Doc("it opens where takers or the mid go with it by so many times their usual peak; 0: anywhere")
-    ] = Decimal("2.2")
+        NonNegative, Doc("it opens where takers go with it by so many times their usual peak; 0: anywhere")
+    ] = Decimal(2)
+    move_usual: Annotated[NonNegative, Doc("or where the mid does by so many times its usual peak")] = Decimal("2.5")
+    agree: Annotated[NonNegative, Doc("what takers who press the same way so add")] = Decimal("0.5")
     standardise: Standardise = Standardise(min_sd=Decimal("0.05"))
 
 
@@ -60,12 +62,14 @@ class OrderFlowImbalanceOptions(DetectorOptions, frozen=True, kw_only=True):
 class OrderFlowImbalance(Detector):
     """The z-score of order flow imbalance at the touch, summed at several scales: the largest for its length.
 
-    A side counts at most one usual size a message, so that a wall which comes or goes is one and a flow is many. Sums
-    are over windows of 2, 4 and 8 s and divided by the square root of their length, which makes noise alike on all of
-    them; the largest is the raw value, in usual sizes per square root of a second. Quotes are free to show and to
+    A side counts at most one usual size a message, so that a wall which comes or goes is one and a flow is many; a
+    tenth of a second counts the square root of what it nets, so that a jump is one and a pressure is many. Sums are
+    over windows of 2, 4 and 8 s and divided by the square root of their length, which makes noise alike on all of them;
+    the largest is the raw value, in roots of usual sizes per square root of a second. Quotes are free to show and to
     withdraw: it opens only where takers press the same way or the mid goes with it, by an unusual amount (the mid by
-    more than the spread). Positive: bids were added, asks were taken or cancelled. No value: the book is not live or
-    crossed, and before the standardiser is warm. Source: Cont, Kukanov & Stoikov 2014.
+    more than the spread); takers who do add ``agree`` to its size. Positive: bids were added, asks were taken or
+    cancelled. No value: the book is not live or crossed, and before the standardiser is warm. Source: Cont, Kukanov &
+    Stoikov 2014.
     """
 
     Options: ClassVar[type[Struct]] = OrderFlowImbalanceOptions
@@ -73,10 +77,15 @@ class OrderFlowImbalance(Detector):
     inputs: ClassVar[str] = "book trade"
     _flow: Metric
     _effect: Effect
+    _agree: cython.double
+    _z: cython.double
 
     def __init__(self, kind: str, name: str, options: OrderFlowImbalanceOptions, grid: Grid) -> None:
         self._flow = shared(TouchFlow, options.levels, options.window_ms, options.scales, grid=grid)
-        self._effect = shared(Effect, float(options.effect_usual), options.window_ms, options.scales, grid=grid)
+        usual = float(options.effect_usual), float(options.move_usual)
+        self._effect = shared(Effect, *usual, options.window_ms, options.scales, grid=grid)
+        self._agree = float(options.agree)
+        self._z = nan
         super().__init__(kind, name, options, [self._flow, self._effect], True)
 
     @cython.ccall
@@ -94,15 +103,19 @@ class OrderFlowImbalance(Detector):
     def shape(self, score: cython.double) -> cython.double:
         if self.lifecycle.state == OPENED:
             self.standardiser.skip()
+        self._z = score
+        if score != score:
             return score
-        if score != score or self._effect.seen(score):
+        if self._effect.pressed(score):
+            return score + self._agree if score > 0 else score - self._agree
+        if self.lifecycle.state == OPENED or self._effect.seen(score):
             return score
         return held_below(score, self.lifecycle.on)
 
     def evidence(self) -> dict[str, float | None]:
         return {
             "touch_flow": self.raw,
-            "ofi_z": self.x,
+            "ofi_z": self._z,
             "taker_pressure": self._effect.out[0],
             "move": self._effect.out[1],
         }
@@ -117,13 +130,14 @@ class OrderFlowImbalanceRatioOptions(DetectorOptions, frozen=True, kw_only=True)
     off: Annotated[NonNegative, Doc("close below this")] = Decimal("0.2")
     min_duration_ms: Millis0 = 300
     update_step: NonNegative = Decimal("0.1")
-    times_usual: NonNegative = Decimal("1.7")
+    times_usual: NonNegative = Decimal("1.45")
     window_ms: Annotated[Millis, Doc("over which the ratio is taken")] = 5_000
     flow_window_ms: Annotated[Millis, Doc("the shortest over which its size is summed")] = 2_000
     scales: Annotated[Scale, Doc("windows it is summed over, each twice as long as the one before")] = 3
     effect_usual: Annotated[
-        NonNegative, Doc("it opens where takers or the mid go with it by so many times their usual peak; 0: anywhere")
-    ] = Decimal("2.2")
+        NonNegative, Doc("it opens where takers go with it by so many times their usual peak; 0: anywhere")
+    ] = Decimal(2)
+    move_usual: Annotated[NonNegative, Doc("or where the mid does by so many times its usual peak")] = Decimal("2.5")
     standardise: Standardise = Standardise(by="none")
 
 
@@ -151,7 +165,8 @@ class OrderFlowImbalanceRatio(Detector):
         self._ratio = shared(OfiRatio, WindowOptions(window_ms=options.window_ms), grid=grid)
         self._flow = shared(TouchFlow, 1, options.flow_window_ms, options.scales, grid=grid)
         self._gross = Past("0.5", 600, 30, 1_000)
-        self._effect = shared(Effect, float(options.effect_usual), options.flow_window_ms, options.scales, grid=grid)
+        usual = float(options.effect_usual), float(options.move_usual)
+        self._effect = shared(Effect, *usual, options.flow_window_ms, options.scales, grid=grid)
         super().__init__(kind, name, options, [self._ratio, self._flow, self._effect], True)
 
     @cython.ccall
@@ -251,7 +266,7 @@ class TakerFlow(Metric):
 class AggressiveOrderFlowOptions(DetectorOptions, frozen=True, kw_only=True):
     """Number, size and one-sidedness together."""
 
-    times_usual: NonNegative = Decimal("2.7")
+    times_usual: NonNegative = Decimal("2.3")
     window_ms: Annotated[Millis, Doc("the shortest over which takers are summed")] = 2_000
     scales: Annotated[Scale, Doc("windows they are summed over, each twice as long as the one before")] = 3
     min_imbalance: Annotated[Share, Doc("share of one-sidedness below which there is no score")] = Decimal("0.4")
@@ -263,12 +278,13 @@ class AggressiveOrderFlowOptions(DetectorOptions, frozen=True, kw_only=True):
 class AggressiveOrderFlow(Detector):
     """The z-score of what takers press at several scales, while they are one-sided enough; otherwise the score is 0.
 
-    A taker counts the square root of its notional, as the price answers to it: many of one side are a flow, one huge
-    order is not. Sums are over windows of 2, 4 and 8 s and divided by the square root of their length, which makes
-    noise alike on all of them; the largest is the raw value. A slope of the cumulative volume delta of the same sign
-    adds ``agree`` to its size, arrival rates of takers (``hawkes_imbalance``) of the same sign once more. Positive:
-    buyers are the aggressors. No value: before the standardiser is warm. Source: Silantyev 2019 (trade flow);
-    Bouchaud, Farmer & Lillo 2009 (concave impact); Bacry, Mastromatteo & Muzy 2015 (arrivals excite each other).
+    A taker counts the square root of its notional, as the price answers to it, and a tenth of a second the square root
+    of what its takers net: many of one side for some time are a flow, one huge order or one burst is not. Sums are over
+    windows of 2, 4 and 8 s and divided by the square root of their length, which makes noise alike on all of them; the
+    largest is the raw value. A slope of the cumulative volume delta of the same sign adds ``agree`` to its size,
+    arrival rates of takers (``hawkes_imbalance``) of the same sign once more. Positive: buyers are the aggressors. No
+    value: before the standardiser is warm. Source: Silantyev 2019 (trade flow); Bouchaud, Farmer & Lillo 2009 (concave
+    impact); Bacry, Mastromatteo & Muzy 2015 (arrivals excite each other).
     """
 
     Options: ClassVar[type[Struct]] = AggressiveOrderFlowOptions

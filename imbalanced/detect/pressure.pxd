@@ -24,4 +24,5 @@ cdef class Effect(Metric):
     cdef double _per_unit
     cdef double _spread
     cdef int _look(self, long long t_ns)
+    cpdef bint pressed(self, double score)
     cpdef bint seen(self, double score)

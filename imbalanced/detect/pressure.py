@@ -31,6 +31,8 @@ from imbalanced.metrics.metric import Grid
 # As C integers: a Python global costs a lookup and a conversion at every answer.
 NO_VALUE = cython.declare(cython.int, metric.NO_VALUE)
 VALUE = cython.declare(cython.int, metric.VALUE)
+# What comes within this time of the first is one instant.
+INSTANT_MS = 100
 
 
 @cython.cclass
@@ -38,10 +40,11 @@ class TouchFlow(Flow):
     """Order flow of the best ``levels`` ranks, where a side of a rank counts at most one usual size a message:
     ``{flow, present}``, what the windows remember and what goes on.
 
-    In usual sizes per square root of a second (``Scales``), the mean over ranks. The usual size is the median size per
-    level and side over ten minutes, once a second. What a message adds or takes is as in ``ofi``. A wall that comes or
-    goes is one message, a flow is many. Positive: bids were added, asks were taken or cancelled. No value: the book is
-    not live or crossed, or there is no message since it was proven. Source: after Cont, Kukanov & Stoikov 2014.
+    In roots of usual sizes per square root of a second (``Scales``, by instants of 100 ms), the mean over ranks. The
+    usual size is the median size per level and side over ten minutes, once a second. What a message adds or takes is as
+    in ``ofi``. A wall that comes or goes is one message, a flow is many. Positive: bids were added, asks were taken or
+    cancelled. No value: the book is not live or crossed, or there is no message since it was proven. Source: after
+    Cont, Kukanov & Stoikov 2014.
     """
 
     inputs: ClassVar[str] = "book clock"
@@ -50,7 +53,7 @@ class TouchFlow(Flow):
 
     def __init__(self, levels: int, window_ms: int, scales: int, grid: Grid) -> None:
         super().__init__(2, levels, 1, window_ms)
-        self._scales = Scales(window_ms, scales)
+        self._scales = Scales(window_ms, scales, INSTANT_MS)
         self._usual = Past("0.5", 600, 1, 1_000)
 
     @cython.cfunc
@@ -122,7 +125,8 @@ class TakerPressure(Metric):
     """What takers press (``TakerScales``) and how one-sided they are at that scale, in [-1, 1]: ``{pressure, share}``
     of what the windows remember, ``{present, present_share}`` of what goes on.
 
-    In square roots of quote units per square root of a second. Positive: buyers. 0 where nobody trades.
+    In fourth roots of quote units per square root of a second: the root of each taker's notional, and of what an
+    instant of 100 ms nets of these. Positive: buyers. 0 where nobody trades.
     """
 
     inputs: ClassVar[str] = "trade clock"
@@ -131,7 +135,7 @@ class TakerPressure(Metric):
 
     def __init__(self, window_ms: int, scales: int, grid: Grid) -> None:
         super().__init__(4)
-        self._scales = TakerScales(window_ms, scales)
+        self._scales = TakerScales(window_ms, scales, INSTANT_MS)
         self._per_unit = grid.per_unit
 
     @cython.ccall
@@ -157,23 +161,24 @@ class TakerPressure(Metric):
 class Effect(Metric):
     """``{takers, move}``: what shows that a flow of quotes is meant. Quotes are free to show and to withdraw.
 
-    Takers who press the same way, or a mid that goes with it, by ``times_usual`` times the usual peak of either; the
-    mid by more than the spread besides, or one quote that steps back would do. ``takers`` as ``present`` in
-    ``TakerPressure``; ``move`` in prices per square root of a second (``Strides``). ``times_usual`` 0: nothing is
-    asked. What is usual is not known for a minute: then the side alone is asked for.
+    Takers who press the same way by ``times_usual`` times their usual peak, or a mid that goes with it by
+    ``move_usual`` times its own; the mid by more than the spread besides, or one quote that steps back would do. It is
+    asked for more: news moves it in one instant too. ``takers`` as ``present`` in ``TakerPressure``; ``move`` in prices
+    per square root of a second (``Strides``). ``times_usual`` 0: nothing is asked. What is usual is not known for a
+    minute: then the side alone is asked for.
     """
 
     inputs: ClassVar[str] = "book trade clock"
     outputs: ClassVar[tuple[str, ...]] = ("takers", "move")
     shape: ClassVar[str] = "dict"
 
-    def __init__(self, times_usual: float, window_ms: int, scales: int, grid: Grid) -> None:
+    def __init__(self, times_usual: float, move_usual: float, window_ms: int, scales: int, grid: Grid) -> None:
         super().__init__(2)
         self._times = times_usual
-        self._takers = TakerScales(window_ms, scales)
+        self._takers = TakerScales(window_ms, scales, INSTANT_MS)
         self._price = Strides(window_ms, scales)
         self._usual_takers = Usual(times_usual)
-        self._usual_move = Usual(times_usual)
+        self._usual_move = Usual(move_usual)
         self._per_unit = grid.per_unit
         self._spread = nan
 
@@ -220,11 +225,14 @@ class Effect(Metric):
         return self._look(t_ns)
 
     @cython.ccall
+    def pressed(self, score: cython.double) -> cython.bint:
+        """Whether takers press to this side by an unusual amount."""
+        return self.out[0] * score > 0 and self._usual_takers.passes(self.out[0])
+
+    @cython.ccall
     def seen(self, score: cython.double) -> cython.bint:
-        """Whether there is any of a flow with this sign."""
+        """Whether there is any effect of a flow with this sign."""
         side: cython.double = 1.0 if score > 0 else -1.0
-        if self._times == 0:
-            return True
-        if side * self.out[0] > 0 and self._usual_takers.passes(self.out[0]):
+        if self._times == 0 or self.pressed(score):
             return True
         return side * self._price.change > self._spread and self._usual_move.passes(self.out[1])

@@ -6,6 +6,12 @@ cdef class Scales:
     cdef list _sums
     cdef long long[::1] _window_ns
     cdef double[::1] _root
+    cdef long long _instant_ns
+    cdef long long _begin_ns
+    cdef double _plus
+    cdef double _minus
+    cdef double _counted(self)
+    cdef void _close(self, long long t_ns)
     cdef void _nothing(self)
     cpdef void push(self, double x, long long t_ns)
     cpdef double look(self, long long t_ns)

@@ -5,6 +5,9 @@ What comes and goes evenly grows with the square root of the time it is summed o
 time itself. So each sum is divided by the square root of its window in seconds: noise looks alike at every scale, and
 an event stands out most at the scale that is about as long as itself. Source: the scan statistic over windows of
 several lengths, e.g. Glaz, Naus & Wallenstein 2001.
+
+A price that jumps pulls and fills many quotes in one instant, and such sums have tails that hide what presses for
+seconds. So an instant may count the root of what it holds: news is one instant, a pressure is many.
 """
 
 from __future__ import annotations
@@ -32,16 +35,23 @@ TAKER_NS = cython.declare(cython.longlong, 1_000_000)
 class Scales:
     """Signed amounts over ``count`` windows, the shortest ``window_ms`` and each next one twice as long.
 
+    What comes within ``instant_ms`` of the first is one instant: it counts the square root of its net amount, with its
+    sign, and the time of its begin. 0: each amount counts as it is.
+
     ``largest`` is the scaled sum (amount per square root of a second) of the window where its size is largest, and
-    ``share`` its one-sidedness there: the sum over the sum of sizes. ``present`` and ``present_share`` are the same
-    over those windows only whose flow goes on: the shortest window holds at least half of their mean rate. What a long
-    window merely remembers is in the first and not in the second. All are 0 where there is nothing.
+    ``share`` its one-sidedness there: the sum of the amounts themselves over that of their sizes. ``present`` and
+    ``present_share`` are the same over those windows only whose flow goes on: the shortest window holds at least half
+    of their mean rate. What a long window merely remembers is in the first and not in the second. All are 0 where there
+    is nothing.
     """
 
-    def __init__(self, window_ms: int, count: int) -> None:
-        self._sums = [Sums(2) for _ in range(count)]
+    def __init__(self, window_ms: int, count: int, instant_ms: int = 0) -> None:
+        self._sums = [Sums(4) for _ in range(count)]
         self._window_ns = array("q", [(window_ms << i) * NS_PER_MS for i in range(count)])
         self._root = array("d", [sqrt((window_ms << i) / 1_000) for i in range(count)])
+        self._instant_ns = instant_ms * NS_PER_MS
+        self._begin_ns = 0
+        self._plus = self._minus = 0.0
         self._nothing()
 
     @cython.cfunc
@@ -52,11 +62,37 @@ class Scales:
     @cython.ccall
     def push(self, x: cython.double, t_ns: cython.longlong) -> cython.void:
         """An amount; its sign is its side."""
+        self._close(t_ns)
+        if self._plus == 0 and self._minus == 0:
+            self._begin_ns = t_ns
+        if x > 0:
+            self._plus += x
+        else:
+            self._minus -= x
+
+    @cython.cfunc
+    def _counted(self) -> cython.double:
+        """What the instant that goes on counts."""
+        net: cython.double = self._plus - self._minus
+        if self._instant_ns == 0:
+            return net
+        return sqrt(net) if net > 0 else -sqrt(-net)
+
+    @cython.cfunc
+    def _close(self, t_ns: cython.longlong) -> cython.void:
+        """An instant that is over enters the windows, with the time of its begin."""
         sums: Sums
+        x: cython.double
+        if t_ns - self._begin_ns < self._instant_ns or (self._plus == 0 and self._minus == 0):
+            return
+        x = self._counted()
         for sums in self._sums:
             sums.row[0] = x if x > 0 else 0.0
             sums.row[1] = -x if x < 0 else 0.0
-            sums.push(t_ns)
+            sums.row[2] = self._plus
+            sums.row[3] = self._minus
+            sums.push(self._begin_ns)
+        self._plus = self._minus = 0.0
 
     @cython.ccall
     def look(self, t_ns: cython.longlong) -> cython.double:
@@ -66,18 +102,22 @@ class Scales:
         net: cython.double
         x: cython.double
         share: cython.double
+        now: cython.double
         rate: cython.double = 0.0
+        self._close(t_ns)
+        now = self._counted()
         self._nothing()
         for i in range(len(self._window_ns)):
             sums = self._sums[i]
             sums.evict(t_ns - self._window_ns[i])
-            net = sums.sums[0] - sums.sums[1]
+            net = sums.sums[0] - sums.sums[1] + now
             if i == 0:
                 rate = net
             if net == 0:
                 continue
             x = net / self._root[i]
-            share = net / (sums.sums[0] + sums.sums[1])
+            share = sums.sums[2] - sums.sums[3] + self._plus - self._minus
+            share /= sums.sums[2] + sums.sums[3] + self._plus + self._minus
             if fabs(x) > fabs(self.largest):
                 self.largest = x
                 self.share = share
@@ -93,6 +133,8 @@ class Scales:
         sums: Sums
         for sums in self._sums:
             sums.clear()
+        self._begin_ns = 0
+        self._plus = self._minus = 0.0
         self._nothing()
 
 
@@ -105,8 +147,8 @@ class TakerScales(Scales):
     Lillo 2009 (concave impact).
     """
 
-    def __init__(self, window_ms: int, count: int) -> None:
-        super().__init__(window_ms, count)
+    def __init__(self, window_ms: int, count: int, instant_ms: int = 0) -> None:
+        super().__init__(window_ms, count, instant_ms)
         self._side = 0
         self._first_ns = 0
         self._notional = 0.0

@@ -127,7 +127,7 @@ def test_a_score_must_lean_the_way_the_takers_do() -> None:
     desk.trade(10_000_000_000, 1.0, -1, T + 1, T + 1)
     assert one.evidence()["signed_notional"] == 800.0
     assert one.evidence()["taker_share"] == pytest.approx(0.5), "30 to 10: square roots of notional"
-    assert one.evidence()["taker_pressure"] == pytest.approx(20 / 2**0.5)
+    assert one.evidence()["taker_pressure"] == pytest.approx((20 / 2) ** 0.5)
     assert one.shape(5.0) == 5.0
     assert one.shape(-5.0) == 0.0, "below the mean is not the same as selling"
     assert isnan(one.shape(nan))

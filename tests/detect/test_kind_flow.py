@@ -76,14 +76,34 @@ def test_takers_who_press_the_same_way_are_an_effect_too() -> None:
     assert hand.one.evidence()["taker_pressure"] > 0  # type: ignore[operator]
     hand = lumpy(ofi(), 320, 5.0)
     hand.take()
-    assert buyers(hand, 20, 0.001).take() == [], "nothing of a size here"
+    assert buyers(hand, 20, 0.00001).take() == [], "nothing of a size here"
     hand = lumpy(ofi(), 320, 5.0)
     hand.take()
     assert buyers(hand, 20, 5.0).take() == ["open buy"]
 
 
+def test_takers_add_to_the_score_and_the_mid_alone_does_not() -> None:
+    for agree in (0.5, 2):
+        paid, quoted = buyers(ofi(agree=agree, on=9, off=1), 20), steady(ofi(agree=agree, on=9, off=1), 70)
+        climbing(quoted, 2)
+        assert paid.one.x == pytest.approx(paid.one.evidence()["ofi_z"] + agree)  # type: ignore[operator]
+        assert quoted.one.evidence()["move"] > 0  # type: ignore[operator]
+        assert quoted.one.x <= quoted.one.evidence()["ofi_z"]  # type: ignore[operator]
+
+
+def test_a_mid_is_asked_for_its_own_times_of_its_usual_peak() -> None:
+    for asked, told in ((2.5, ["open buy"]), (500, [])):
+        hand = Hand({"kind": "order_flow_imbalance", "standardise": QUICK, "move_usual": asked, **NOW})
+        hand.image(BIDS, ASKS)
+        for i in range(180):
+            hand.wait(0.5).change({99.9: float(i % 3 == 0)})
+        hand.change({99.9: 1.0}).take()
+        assert climbing(hand, 20).take() == told
+
+
 def test_walls_that_come_and_go_at_the_touch_or_behind_it_are_no_flow() -> None:
-    hand = ofi(times_usual=0)
+    hand = steady(ofi(times_usual=0), 70)
+    hand.take()
     for i in range(40):
         hand.wait(0.1).change({99.8: 500.0 if i % 10 < 5 else 1.0})
     assert hand.take() == []
@@ -93,7 +113,7 @@ def test_walls_that_come_and_go_at_the_touch_or_behind_it_are_no_flow() -> None:
 
 
 def test_what_a_long_window_remembers_keeps_a_signal_and_opens_none() -> None:
-    hand = climbing(ofi(), 20)
+    hand = climbing(ofi(on=5, off=5), 20)
     assert hand.take() == ["open buy"]
     hand.wait(2.5).clock()
     assert hand.take() == [], "it is still remembered"
@@ -201,15 +221,16 @@ def test_size_on_both_sides_is_no_side() -> None:
 def test_takers_are_judged_by_their_usual_peak() -> None:
     hand = lumpy(takers(times_usual=3), 400, 2.0)
     hand.take()
-    assert hand.one.usual.peak == pytest.approx((200 / 2) ** 0.5, rel=0.01), "one taker of 2 within two seconds"
+    assert hand.one.usual.peak == pytest.approx(200**0.25 / 2**0.5, rel=0.01), "one taker of 2 within two seconds"
     hand.wait(9).clock().wait(0.1).buy(12.0)
     assert hand.one.x > hand.one.lifecycle.on
-    assert hand.take() == [], "six times the size is 2.4 times the pressure"
+    assert hand.take() == [], "six times the size is 1.6 times the pressure"
+    assert hand.wait(0.1).buy(2.0).take() == []
     assert hand.wait(0.1).buy(2.0).take() == ["open buy"]
 
 
 def test_takers_over_many_seconds_count_though_no_moment_of_them_is_unusual() -> None:
-    hand = lumpy(takers(times_usual=2.5, standardise={"half_life": "60s", "min_count": 20}), 400, 2.0)
+    hand = lumpy(takers(times_usual=2.7, standardise={"half_life": "60s", "min_count": 20}), 400, 2.0)
     hand.wait(9).clock().take()
     for _ in range(5):
         assert hand.wait(1.1).buy(1.5).take() == [], "two of them within two seconds, four within four"

@@ -34,19 +34,21 @@ def flow(**more: object) -> tuple[Hand, TouchFlow]:
 def test_a_message_counts_at_most_one_usual_size_a_side() -> None:
     hand, metric = flow()
     hand.change({99.9: 1.4})
-    assert metric.out[0] == pytest.approx(0.4 / sqrt(2))
+    assert metric.out[0] == pytest.approx(sqrt(0.4 / 2))
     hand.change({99.9: 900.0})
-    assert metric.out[0] == pytest.approx(1.4 / sqrt(2)), "a wall is one message"
+    assert metric.out[0] == pytest.approx(sqrt(1.4 / 2)), "a wall is one message"
     hand.change({99.9: 1.0})
-    assert metric.out[0] == pytest.approx(0.4 / sqrt(2)), "and its going another one"
+    assert metric.out[0] == pytest.approx(sqrt(0.4 / 2)), "and its going another one"
     hand.change({}, {100.1: 0.0})
-    assert metric.out[0] == pytest.approx(1.4 / sqrt(2))
+    assert metric.out[0] == pytest.approx(sqrt(1.4 / 2))
+    hand.wait(0.1).change({}, {100.1: 9.0})
+    assert metric.out[0] == pytest.approx((sqrt(1.4) - 1.0) / sqrt(2)), "another instant"
 
 
 def test_flow_is_the_mean_over_the_ranks_that_are_asked_for() -> None:
     hand, metric = flow(levels=2)
     hand.change({99.9: 1.3, 99.8: 1.1})
-    assert metric.out[0] == pytest.approx(0.2 / sqrt(2))
+    assert metric.out[0] == pytest.approx(sqrt(0.2 / 2))
     hand, metric = flow(levels=1)
     hand.change({99.8: 30.0})
     assert metric.out[0] == 0.0, "what lies behind the touch is no flow at it"
@@ -71,9 +73,9 @@ def test_takers_press_with_the_roots_of_their_notional() -> None:
     assert metric.trade(px(100.0), 9.0, 1, T) == VALUE
     metric.trade(px(100.0), 1.0, -1, T + 10 * MS)
     metric.trade(px(100.0), 400.0, 0, T + 20 * MS)
-    assert [metric.out[i] for i in range(4)] == pytest.approx([20 / sqrt(2), 0.5, 20 / sqrt(2), 0.5])
+    assert [metric.out[i] for i in range(4)] == pytest.approx([sqrt(20 / 2), 0.5, sqrt(20 / 2), 0.5])
     assert metric.clock(Book(), T + 5 * S) == VALUE
-    assert [metric.out[i] for i in range(4)] == pytest.approx([20 / sqrt(8), 0.5, 0.0, 0.0]), "remembered, and over"
+    assert [metric.out[i] for i in range(4)] == pytest.approx([sqrt(20 / 8), 0.5, 0, 0]), "remembered, and over"
     metric.clock(Book(), T + 9 * S)
     assert [metric.out[i] for i in range(4)] == [0.0, 0.0, 0.0, 0.0]
 
@@ -106,6 +108,17 @@ def test_takers_of_an_unusual_number_are_an_effect() -> None:
     assert not metric.seen(-3.0), "of the other side"
     hand.wait(2.5).clock()
     assert not metric.seen(3.0), "they have gone"
+
+
+def test_what_has_no_side_is_pressed_by_nobody() -> None:
+    for side in ("buy", "sell"):
+        hand, metric = effect()
+        for _ in range(20):
+            hand.wait(0.05)
+            hand.buy(1.0) if side == "buy" else hand.sell(1.0)
+        assert metric.pressed(1.0) == (side == "buy")
+        assert metric.pressed(-1.0) == (side == "sell")
+        assert not metric.pressed(0.0)
 
 
 def test_one_huge_taker_is_less_than_many_of_the_same_sum() -> None:

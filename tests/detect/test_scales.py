@@ -70,6 +70,49 @@ def test_it_is_the_largest_of_all_windows_and_turns_with_its_sides(amounts: list
         assert (other.present, other.share, other.present_share) == (-one.present, -one.share, -one.present_share)
 
 
+def test_an_instant_counts_the_root_of_what_it_nets() -> None:
+    one = Scales(2_000, 3, 100)
+    for i, x in enumerate((9.0, 5.0, -30.0)):
+        one.push(x, T + i * 30 * MS)
+    assert one.look(T + 90 * MS) == pytest.approx(-4.0 / sqrt(2))
+    assert one.share == pytest.approx(-16 / 44), "of the amounts themselves"
+    one.push(25.0, T + 100 * MS)
+    assert one.look(T + 100 * MS) == pytest.approx(1.0 / sqrt(2)), "this is another instant"
+    one.look(T + 2 * S)
+    assert one.largest == pytest.approx(5.0 / sqrt(2)), "it left the shortest window as a whole"
+    one.clear()
+    assert one.look(T + 2 * S) == 0.0
+
+
+def test_a_pressure_outweighs_a_jump_of_the_same_sum() -> None:
+    jump, pressure = Scales(2_000, 3, 100), Scales(2_000, 3, 100)
+    for i in range(40):
+        jump.push(1.0, T + i * MS)
+    tenths(pressure, [1.0] * 40)
+    assert jump.look(T + 4 * S) == pytest.approx(sqrt(40) / sqrt(8))
+    assert pressure.largest == pytest.approx(40 / sqrt(4))
+
+
+@given(amounts=AMOUNTS)
+def test_instants_turn_with_their_sides_and_keep_no_more_than_is_in_the_windows(amounts: list[tuple[int, int]]) -> None:
+    one, other = Scales(500, 4, 100), Scales(500, 4, 100)
+    now, instants = 0, []
+    for wait, x in amounts:
+        now += wait
+        if x and (not instants or now - instants[-1][0] >= 100):
+            instants.append((now, 0))
+        if x:
+            instants[-1] = (instants[-1][0], instants[-1][1] + x)
+        one.push(float(x), T + now * MS)
+        other.push(float(-x), T + now * MS)
+        sums = [
+            sum(sqrt(abs(y)) * (1 if y > 0 else -1) for at, y in instants if at > now - w) / sqrt(w / 1_000)
+            for w in (500, 1_000, 2_000, 4_000)
+        ]
+        assert abs(one.look(T + now * MS)) == pytest.approx(max(map(abs, sums)), abs=1e-9)
+        assert other.look(T + now * MS) == -one.largest
+
+
 def test_a_taker_counts_the_root_of_all_that_it_took() -> None:
     one = TakerScales(1_000, 1)
     for i in range(4):
