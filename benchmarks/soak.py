@@ -69,8 +69,10 @@ ON_FRAMES: tuple[dict[str, Any], ...] = (
     {"fault": "garbage", "probability": 0.000002},
     {"fault": "delay", "probability": 0.0005, "by": "150ms"},
 )
-# These count the messages of a whole socket: one that is missing or late is lost to all books that share it.
-COUNTED_BY_SOCKET = frozenset({"bitfinex", "bitfinex_orders", "coinbase", "gemini"})
+# These count the messages of a whole socket: one that is missing or late is lost to all books that share it. And where
+# each of them is one order, there are some ten times as many.
+COUNTED_BY_SOCKET = frozenset({"bitfinex", "bitfinex_orders", "coinbase", "coinbase_orders"})
+AN_ORDER_EACH, ORDERS_A_FRAME = frozenset({"bitfinex_orders", "coinbase_orders"}), 10.0
 ELSEWHERE: tuple[dict[str, Any], ...] = (
     {"fault": "close", "every": 400_000, "code": 1006},
     {"fault": "stale_snapshot", "probability": 0.2},
@@ -187,9 +189,10 @@ async def soak(minutes: float, symbols: int, venues: Sequence[str], processes: i
 
 def on_frames(venues: Sequence[str], symbols: int) -> list[dict[str, Any]]:
     """What happens to frames, by venue: as much to each book everywhere."""
-    share = {venue: 1.0 / symbols if venue in COUNTED_BY_SOCKET else 1.0 for venue in venues}
+    shared = {venue: float(symbols) if venue in COUNTED_BY_SOCKET else 1.0 for venue in venues}
+    frames = {venue: ORDERS_A_FRAME if venue in AN_ORDER_EACH else 1.0 for venue in venues}
     return [
-        {**one, "venue": venue, "probability": one["probability"] * share[venue]}
+        {**one, "venue": venue, "probability": one["probability"] / shared[venue] / frames[venue]}
         for one in ON_FRAMES
         for venue in venues
     ]

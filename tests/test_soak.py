@@ -56,10 +56,14 @@ def test_a_loop_that_is_late_fails_the_run() -> None:
 
 
 def test_a_message_that_a_whole_socket_misses_is_dropped_as_much_more_rarely() -> None:
-    rules = {(one["fault"], one["venue"]): one["probability"] for one in on_frames(("okx", "bitfinex_orders"), 10)}
+    rules = {
+        (one["fault"], one["venue"]): one["probability"]
+        for one in on_frames(("okx", "bitfinex", "bitfinex_orders"), 10)
+    }
     assert {fault for fault, _ in rules} == {"drop", "duplicate", "reorder", "garbage", "delay"}
     for fault in ("drop", "delay"):
-        assert rules[fault, "bitfinex_orders"] == pytest.approx(rules[fault, "okx"] / 10)
+        assert rules[fault, "bitfinex_orders"] == pytest.approx(rules[fault, "okx"] / 100), "of ten books"
+        assert rules[fault, "bitfinex"] == pytest.approx(rules[fault, "okx"] / 10)
 
 
 def test_the_share_of_proven_books_is_over_all_looks() -> None:
